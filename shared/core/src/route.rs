@@ -1,0 +1,48 @@
+//! Where each function answers: the one table that hosts, gateway and functions agree on.
+
+/// A function's address: its name, its public path and the method it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The function's name, which is its folder under `functions/`.
+    pub function: &'static str,
+    /// The path that customers of the API use.
+    pub path: &'static str,
+    /// The methods that are answered; others get 405 with `Allow`.
+    pub methods: &'static [&'static str],
+}
+
+/// Liveness and readiness.
+pub const HEALTH: Route = Route { function: "health", path: "/api/health", methods: &["GET", "HEAD"] };
+
+/// Shopify's webhooks, every topic of every store.
+pub const WEBHOOKS_SHOPIFY: Route =
+    Route { function: "webhooks-shopify", path: "/api/v1/webhooks/shopify", methods: &["POST"] };
+
+/// All of them, for the hosts.
+pub const ROUTES: &[Route] = &[HEALTH, WEBHOOKS_SHOPIFY];
+
+impl Route {
+    /// Whether `path` is this function's: its public path, its own mount (`/<name>`, as Supabase passes it
+    /// on) or the gateway's (`/functions/v1/<name>`).
+    pub fn serves(&self, path: &str) -> bool {
+        let path = path.trim_end_matches('/');
+        path == self.path
+            || path.strip_prefix("/functions/v1").unwrap_or(path).strip_prefix('/') == Some(self.function)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_answers_on_its_mounts_and_nowhere_else() {
+        for path in ["/api/health", "/api/health/", "/health", "/functions/v1/health"] {
+            assert!(HEALTH.serves(path), "{path}");
+        }
+        for path in ["", "/", "/api", "/healthy", "/api/health/x", "/functions/v1/", "/functions/v1/health/x"]
+        {
+            assert!(!HEALTH.serves(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What the functions say to Postgres and what it answers: one type for each argument and result.
+//!
+//! The field names are the JSON keys that the SQL functions in schema `api` read and return. Not here: how
+//! a call travels (`ordak-edge`) and what the database does with it (`migrations/`).
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use crate::json::Json;
+use crate::order::Order;
+use crate::signature::Verified;
+
+/// A webhook delivery, as its headers and its signature describe it. Only the digest and `secret_store`
+/// are proven; the rest are hints that the database cross-checks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Delivery<'a> {
+    /// Shopify's id of the delivery, stable over its retries; the digest where the header is missing.
+    pub webhook_id: Cow<'a, str>,
+    /// The topic, as `orders/create`.
+    pub topic: &'a str,
+    /// The store's `myshopify.com` domain, lower case.
+    pub shop_domain: &'a str,
+    /// The code of the store whose own secret signed the body; none for the shared secret.
+    pub secret_store: Option<&'a str>,
+    /// The signature in hex: a keyed digest of the body.
+    pub body_digest: String,
+    /// Shared by all deliveries of one action: for correlation.
+    pub event_id: Option<&'a str>,
+    /// When Shopify says that it happened, for measuring how late it is.
+    pub triggered_at: Option<&'a str>,
+    /// The API version that the body was rendered in.
+    pub api_version: Option<&'a str>,
+}
+
+impl<'a> Delivery<'a> {
+    /// The delivery of a verified body, with the headers still to be filled in.
+    pub fn new(verified: Verified<'a>, topic: &'a str, shop_domain: &'a str) -> Delivery<'a> {
+        let body_digest = hex(&verified.digest);
+        Delivery {
+            webhook_id: Cow::Owned(body_digest.clone()),
+            topic,
+            shop_domain,
+            secret_store: verified.store,
+            body_digest,
+            event_id: None,
+            triggered_at: None,
+            api_version: None,
+        }
+    }
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|nibble| char::from_digit(nibble.into(), 16))
+        .collect()
+}
+
+/// What an RPC may answer.
+pub trait Answer: Sized {
+    /// Reads it; none where the answer has another shape.
+    fn read(json: Json<'_>) -> Option<Self>;
+}
+
+/// An RPC: its name, its arguments (which serialize to the JSON body) and its answer.
+pub trait Rpc: Serialize {
+    /// The SQL function's name in schema `api`.
+    const NAME: &'static str;
+    /// What it answers.
+    type Answer: Answer;
+}
+
+/// Takes an order: records the delivery, skips what is already there, writes order, lines and tasks.
+#[derive(Debug, Serialize)]
+pub struct IngestOrder<'a> {
+    /// The delivery that brought it.
+    pub delivery: &'a Delivery<'a>,
+    /// The order in normal form.
+    pub content: &'a Order,
+}
+
+impl Rpc for IngestOrder<'_> {
+    const NAME: &'static str = "ingest_order";
+    type Answer = Ingested;
+}
+
+/// Records a delivery of a topic that we do not act on.
+#[derive(Debug, Serialize)]
+pub struct IgnoreDelivery<'a> {
+    /// The delivery.
+    pub delivery: &'a Delivery<'a>,
+}
+
+impl Rpc for IgnoreDelivery<'_> {
+    const NAME: &'static str = "ignore_delivery";
+    type Answer = Ingested;
+}
+
+/// Keeps a delivery that cannot be taken, with the reason, for a person: sending it again cannot help.
+#[derive(Debug, Serialize)]
+pub struct RejectDelivery<'a> {
+    /// The delivery.
+    pub delivery: &'a Delivery<'a>,
+    /// Why, for a person.
+    pub reason: &'a str,
+    /// The raw body in base64, since it may not even be text.
+    pub body: &'a str,
+}
+
+impl Rpc for RejectDelivery<'_> {
+    const NAME: &'static str = "reject_delivery";
+    type Answer = Ingested;
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingested {
+    /// The code of the store.
+    pub store: String,
+    /// The readable id of the order (`bannos-25771`); none where there is no order.
+    pub order_id: Option<String>,
+    /// `created`, `skipped`, `ignored` or `rejected`.
+    pub status: String,
+    /// The same for a person.
+    pub message: String,
+}
+
+impl Answer for Ingested {
+    fn read(json: Json<'_>) -> Option<Ingested> {
+        let fields = json.fields(["store", "order_id", "status", "message"])?;
+        let [store, order_id, status, message] = fields.map(|field| Some(field?.string()?.into_owned()));
+        Some(Ingested { store: store?, order_id, status: status?, message: message? })
+    }
+}
+
+/// Asks the database whether it is there, migrated and willing.
+#[derive(Debug, Serialize)]
+pub struct Ready {}
+
+impl Rpc for Ready {
+    const NAME: &'static str = "ready";
+    type Answer = bool;
+}
+
+impl Answer for bool {
+    fn read(json: Json<'_>) -> Option<bool> {
+        match json.raw() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
+    }
+}
