@@ -1,0 +1,73 @@
+-- The ground that every other object stands on: schemas, privileges, errors, who is calling.
+--
+-- `ordak` holds the tables and what works on them, and is not exposed. `api` is what PostgREST exposes:
+-- functions for writing, views for reading. A function in `api` runs with its owner's rights, so each one
+-- opens with a caller check.
+
+-- PUBLIC may execute every new function unless the creating role's global defaults say otherwise; the
+-- same statement for one schema would do nothing. Hence first, and without `in schema`.
+alter default privileges revoke execute on functions from public;
+alter default privileges revoke usage on types from public;
+
+create schema ordak;
+create schema api;
+comment on schema api is 'Ordak Edge: orders, kitchen and stock of the bakery';
+
+grant usage on schema api to authenticated, service_role;
+
+
+-- error_status: the HTTP status of each of our error codes; null for a code that is not ours.
+create function ordak.error_status(code text) returns int
+language sql immutable set search_path = '' as $$
+  select status
+  from (values
+    ('ORD001', 404), ('ORD002', 409), ('ORD003', 409), ('ORD004', 422), ('ORD005', 409),
+    ('INV001', 409), ('INV002', 404), ('INV003', 422),
+    ('AUTH001', 401), ('AUTH002', 403),
+    ('SYNC001', 502), ('SYNC002', 200),
+    ('VAL001', 422),
+    ('SYS001', 503), ('SYS002', 504), ('SYS003', 500), ('SYS004', 503), ('SYS005', 500)
+  ) as codes (code, status)
+  where codes.code = error_status.code
+$$;
+
+
+-- fail: ends the transaction with one of our errors.
+--
+-- PostgREST understands SQLSTATE 'PGRST' and answers with exactly this body and status, so that a caller
+-- reads the same `code` from the database as from a function.
+create function ordak.fail(code text, message text, hint text default null, details text default null)
+returns void
+language plpgsql set search_path = '' as $$
+begin
+  raise sqlstate 'PGRST' using
+    message = json_build_object('code', code, 'message', message, 'details', details, 'hint', hint)::text,
+    detail  = json_build_object('status', ordak.error_status(code), 'headers', '{}'::json)::text;
+end
+$$;
+
+
+-- require_service: only our own functions pass, which call with the service key.
+--
+-- `role` is what PostgREST switched to for this request after it checked the token; a definer function
+-- changes current_user, not this.
+create function ordak.require_service() returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if current_setting('role', true) is distinct from 'service_role' then
+    perform ordak.fail('AUTH001', 'expected the service key, but found another caller',
+                       'call the function in front of this one instead');
+  end if;
+end
+$$;
+
+
+-- ready: true once the database is up and migrated; what `GET /api/health?ready` asks.
+create function api.ready() returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  perform ordak.require_service();
+  return true;
+end
+$$;
+grant execute on function api.ready() to service_role;
