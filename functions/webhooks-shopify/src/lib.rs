@@ -1,0 +1,114 @@
+//! `POST /api/v1/webhooks/shopify`: Shopify's deliveries, of every topic and every store.
+//!
+//! Verify the signature, put the body into normal form, one RPC, answer. 2xx means that the delivery is
+//! stored, as an order, as an ignored topic or as a dead letter; whatever may pass by itself is answered
+//! 503, and Shopify sends it again. Not here: what an order means (`ordak-core`) or does (`migrations/`).
+
+use std::convert::Infallible;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ordak_core::error::{Code, Error};
+use ordak_core::order::shopify::normalise;
+use ordak_core::rpc::{Delivery, IgnoreDelivery, IngestOrder, Ingested, RejectDelivery};
+use ordak_core::signature::ShopifyKeys;
+use ordak_core::{config, route};
+use ordak_edge::{Call, Client, Reply, Settings, run};
+use serde::Serialize;
+use worker::web_sys::{Request, Response};
+use worker::{Context, Env, event};
+
+/// The largest body that is read; a big order has some 200 KB.
+const BODY_LIMIT: usize = 2 * 1024 * 1024;
+
+struct Webhooks {
+    keys: ShopifyKeys,
+    database: Client,
+}
+
+thread_local! {
+    static SETTINGS: Settings<Webhooks> = const { Settings::new(read) };
+}
+
+fn read(reader: &mut config::Reader<'_>) -> Webhooks {
+    Webhooks { keys: reader.shopify_keys(), database: Client::new(&reader.database()) }
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    order_id: Option<&'a str>,
+    status: &'a str,
+    message: &'a str,
+}
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response, Infallible> {
+    run(&route::WEBHOOKS_SHOPIFY, &SETTINGS, request, env, context, receive).await
+}
+
+async fn receive(call: &mut Call<Webhooks>) -> Result<Reply, Error> {
+    let settings = call.settings.clone();
+    let body = call.body(BODY_LIMIT).await?;
+    let signature = header(call, "hmac-sha256");
+    let verified = settings.keys.verify(&body, signature.as_deref()).map_err(|rejection| {
+        Error::new(Code::AUTH001, format!("expected Shopify's signature of this body, but found {rejection}"))
+            .hint("check that SHOPIFY_WEBHOOK_SECRET is the app's client secret")
+    })?;
+
+    let topic = header(call, "topic").unwrap_or_default();
+    let shop_domain = header(call, "shop-domain").unwrap_or_default().to_ascii_lowercase();
+    let [webhook_id, event_id, triggered_at, api_version] =
+        ["webhook-id", "event-id", "triggered-at", "api-version"].map(|name| header(call, name));
+    let mut delivery = Delivery::new(verified, &topic, &shop_domain);
+    if let Some(id) = webhook_id {
+        delivery.webhook_id = id.into();
+    }
+    delivery.event_id = event_id.as_deref();
+    delivery.triggered_at = triggered_at.as_deref();
+    delivery.api_version = api_version.as_deref();
+
+    let done = store(call, &settings.database, &delivery, &body).await.map_err(for_shopify)?;
+    let answer = Answer { order_id: done.order_id.as_deref(), status: &done.status, message: &done.message };
+    let reply = Reply::json(200, &answer);
+    call.topic = Some(topic);
+    call.store = Some(done.store);
+    call.outcome = Some(done.status);
+    Ok(reply)
+}
+
+/// A header of Shopify's, under its older name (`X-Shopify-…`) or its newer one.
+fn header(call: &Call<Webhooks>, name: &str) -> Option<String> {
+    let value =
+        call.header(&["x-shopify-", name].concat()).or_else(|| call.header(&["shopify-", name].concat()));
+    value.filter(|value| !value.is_empty())
+}
+
+/// Hands the delivery to the database: as an order, or as what it is instead.
+async fn store(
+    call: &mut Call<Webhooks>,
+    database: &Client,
+    delivery: &Delivery<'_>,
+    body: &[u8],
+) -> Result<Ingested, Error> {
+    if delivery.topic != "orders/create" {
+        return call.rpc(database, &IgnoreDelivery { delivery }).await;
+    }
+    let reason = match normalise(body) {
+        Ok(content) => {
+            call.order_number = Some(content.number);
+            match call.rpc(database, &IngestOrder { delivery, content: &content }).await {
+                // Sent again it would be refused again: a person must look at it.
+                Err(error) if matches!(error.code, Code::ORD004 | Code::ORD005) => error.message,
+                result => return result,
+            }
+        }
+        Err(reason) => reason.to_string(),
+    };
+    let body = STANDARD.encode(body);
+    call.rpc(database, &RejectDelivery { delivery, reason: &reason, body: &body }).await
+}
+
+/// Shopify understands 503 as "send it again later"; 504 is for callers who asked for an answer in time.
+fn for_shopify(error: Error) -> Error {
+    if error.code == Code::SYS002 { error.status(503) } else { error }
+}

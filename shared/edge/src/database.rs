@@ -1,0 +1,103 @@
+//! The RPC client: one POST to PostgREST, a typed answer or an error with its code.
+//!
+//! A thin client of our own on the host's `fetch`: the `postgrest` crate would double the module's size,
+//! and serves the native side. Not here: which RPC is called when.
+
+use js_sys::futures::JsFuture;
+use js_sys::{Object, Reflect, Uint8Array};
+use ordak_core::config;
+use ordak_core::error::{Body, Code, Error};
+use ordak_core::json::Document;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::web_sys::{AbortSignal, RequestInit, Response};
+
+use crate::host;
+
+/// Calls RPCs as the service.
+pub struct Client {
+    base: String,
+    headers: Object,
+}
+
+impl Client {
+    /// A client for the project that the settings name.
+    pub fn new(database: &config::Database) -> Client {
+        let headers = Object::new();
+        let fixed = [
+            ("accept", "application/json"),
+            ("content-type", "application/json"),
+            ("content-profile", "api"),
+        ];
+        let fixed = fixed.map(|(name, value)| (name, value.to_owned()));
+        for (name, value) in fixed.into_iter().chain(database.credentials()) {
+            set(&headers, name, &value.into());
+        }
+        Client { base: format!("{}/rest/v1/rpc/", database.url), headers }
+    }
+
+    /// Calls the RPC of that name and waits at most `timeout_ms` for the whole answer. Not generic: what is
+    /// sent and answered is text here, so that all RPCs share the code.
+    ///
+    /// # Errors
+    /// The database's own error where it raised one of ours; ORD004 where it refused the data; SYS001 and
+    /// SYS002 where the same call may succeed later; SYS003 where it does not accept us.
+    pub(crate) async fn call(&self, name: &str, arguments: &[u8], timeout_ms: u32) -> Result<String, Error> {
+        match self.post(name, arguments, timeout_ms).await {
+            Ok((status @ 400.., text)) => Err(refused(status, &text)),
+            Ok((_, text)) => Ok(text),
+            Err(thrown) => Err(failed(&thrown)),
+        }
+    }
+
+    async fn post(&self, name: &str, arguments: &[u8], timeout_ms: u32) -> Result<(u16, String), JsValue> {
+        let init = RequestInit::new();
+        init.set_method("POST");
+        init.set_headers(&self.headers);
+        init.set_body(&Uint8Array::from(arguments));
+        init.set_signal(Some(&AbortSignal::timeout_with_u32(timeout_ms)));
+        let response = JsFuture::from(host::fetch(&[&self.base, name].concat(), &init)).await?;
+        let response: Response = response.unchecked_into();
+        let text = JsFuture::from(response.text()?).await?;
+        Ok((response.status(), text.as_string().unwrap_or_default()))
+    }
+}
+
+/// A property of a plain object, which cannot refuse it.
+pub(crate) fn set(object: &Object, name: &str, value: &JsValue) {
+    let _ = Reflect::set(object, &name.into(), value);
+}
+
+/// The error of a call that got no answer.
+fn failed(thrown: &JsValue) -> Error {
+    let (name, message) = host::exception(thrown);
+    if name == "TimeoutError" {
+        return Error::new(Code::SYS002, "the database did not answer in time").log("timed out");
+    }
+    Error::new(Code::SYS001, "the database cannot be reached").log(format!("{name}: {message}"))
+}
+
+/// The error of a call that was answered with one. The database's words go to the caller only where they
+/// are ours: PostgREST's and Postgres' own may quote data, so of them the log gets the code alone.
+fn refused(status: u16, text: &str) -> Error {
+    let answer = Document::parse(text).ok();
+    let Some(body) = answer.as_ref().and_then(|answer| Body::read(answer.root())) else {
+        return Error::new(Code::SYS001, "the database is unavailable").log(format!("status {status}"));
+    };
+    if let Some(code) = Code::parse(&body.code) {
+        let mut error = Error::new(code, body.message).status(status);
+        error.details = body.details.map(Into::into);
+        error.hint = body.hint.map(Into::into);
+        return error;
+    }
+    let log = format!("status {status}, code {}", body.code);
+    match body.code.as_bytes() {
+        // Data exceptions and broken constraints: the same data would be refused again.
+        [b'2', b'2' | b'3', ..] if body.code.len() == 5 => {
+            Error::new(Code::ORD004, format!("the database refused the data ({})", body.code)).log(log)
+        }
+        // Our key is not accepted, or may not do this.
+        b"42501" => Error::new(Code::SYS003, "not configured").log(log),
+        [b'P', b'G', b'R', b'S', b'T', b'3', ..] => Error::new(Code::SYS003, "not configured").log(log),
+        _ => Error::new(Code::SYS001, "the database is unavailable").log(log),
+    }
+}

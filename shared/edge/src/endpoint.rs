@@ -1,0 +1,312 @@
+//! The life of a request, the same for every function.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::thread::LocalKey;
+
+use js_sys::futures::JsFuture;
+use js_sys::{Object, Uint8Array};
+use ordak_core::config::{Missing, Reader};
+use ordak_core::error::{Code, Error};
+use ordak_core::json::Document;
+use ordak_core::route::Route;
+use ordak_core::rpc::{Answer, Rpc};
+use serde::Serialize;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::web_sys::{Headers, ReadableStreamDefaultReader, Request, Response, ResponseInit};
+use worker::{Context, Env};
+
+use crate::database::{Client, set};
+use crate::host::{self, Slot};
+use crate::log::{Line, RpcLine, level};
+
+/// The time a request has for the database, in ms: Shopify waits five seconds in all, and our answer has
+/// to travel back.
+const BUDGET_MS: f64 = 4000.0;
+
+/// A function's settings: read once for each instance of the module, since the environment of a running
+/// function does not change.
+pub struct Settings<T> {
+    read: fn(&mut Reader<'_>) -> T,
+    cell: OnceCell<Result<Rc<T>, Missing>>,
+}
+
+impl<T> Settings<T> {
+    /// Settings that `read` makes of the environment.
+    pub const fn new(read: fn(&mut Reader<'_>) -> T) -> Settings<T> {
+        Settings { read, cell: OnceCell::new() }
+    }
+
+    fn get(&self, env: &Env) -> Result<Rc<T>, Error> {
+        let read = || {
+            let vars = host::vars(env);
+            let mut reader = Reader::new(&vars);
+            let settings = (self.read)(&mut reader);
+            reader.finish(Rc::new(settings))
+        };
+        self.cell.get_or_init(read).clone().map_err(|missing| {
+            Error::new(Code::SYS003, "this function is not configured")
+                .hint("the function's log names what is missing")
+                .log(missing.to_string())
+        })
+    }
+}
+
+/// A success, ready to be sent.
+#[derive(Debug)]
+pub struct Reply {
+    status: u16,
+    body: String,
+}
+
+impl Reply {
+    /// An answer in JSON.
+    pub fn json(status: u16, body: &impl Serialize) -> Reply {
+        // Our answers are plain structs, which always serialize.
+        Reply { status, body: serde_json::to_string(body).unwrap_or_default() }
+    }
+}
+
+/// A request being handled: what came in, and what the log will say of it.
+pub struct Call<T> {
+    /// The function's settings.
+    pub settings: Rc<T>,
+    /// For the log: the store's code.
+    pub store: Option<String>,
+    /// For the log: the order's number.
+    pub order_number: Option<i64>,
+    /// For the log: the webhook's topic.
+    pub topic: Option<String>,
+    /// For the log: what became of it (`created`, `skipped`, …).
+    pub outcome: Option<String>,
+    request: Request,
+    headers: Headers,
+    query: String,
+    started: f64,
+    rpcs: Vec<RpcLine>,
+}
+
+impl<T> Call<T> {
+    /// A header of the request; none where it is absent.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).ok().flatten()
+    }
+
+    /// Whether the query string has `name`, with or without a value.
+    pub fn has_query(&self, name: &str) -> bool {
+        self.query.split('&').any(|pair| pair.split('=').next() == Some(name))
+    }
+
+    /// The raw body, at most `limit` bytes of it.
+    ///
+    /// # Errors
+    /// VAL001 with 413 as soon as it is known to be longer, before it is read whole; VAL001 with 400 where
+    /// the sender breaks off.
+    pub async fn body(&self, limit: usize) -> Result<Vec<u8>, Error> {
+        let declared = self.header("content-length").and_then(|length| length.parse::<u64>().ok());
+        match declared {
+            Some(length) if length > limit as u64 => Err(too_large(limit)),
+            Some(_) => {
+                let buffer = JsFuture::from(self.request.array_buffer().map_err(cut)?).await.map_err(cut)?;
+                let body = Uint8Array::new(&buffer);
+                if body.length() as usize > limit { Err(too_large(limit)) } else { Ok(body.to_vec()) }
+            }
+            None => self.chunks(limit).await,
+        }
+    }
+
+    /// Reads a body of unknown length and stops at the limit.
+    async fn chunks(&self, limit: usize) -> Result<Vec<u8>, Error> {
+        let Some(stream) = self.request.body() else { return Ok(Vec::new()) };
+        let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
+        let part = |result: &JsValue, key: &str| js_sys::Reflect::get(result, &key.into()).map_err(cut);
+        let mut body = Vec::new();
+        loop {
+            let result = JsFuture::from(reader.read()).await.map_err(cut)?;
+            if part(&result, "done")?.is_truthy() {
+                return Ok(body);
+            }
+            let chunk = Uint8Array::new(&part(&result, "value")?);
+            if body.len() + chunk.length() as usize > limit {
+                let _ = reader.cancel();
+                return Err(too_large(limit));
+            }
+            body.extend(chunk.to_vec());
+        }
+    }
+
+    /// Calls an RPC within the time that is left, and notes it for the log.
+    ///
+    /// # Errors
+    /// Those of the database, see [`Client`].
+    pub async fn rpc<R: Rpc>(&mut self, client: &Client, rpc: &R) -> Result<R::Answer, Error> {
+        let start = host::now();
+        let left = (BUDGET_MS - (start - self.started)).max(1.0);
+        // RPCs are plain structs, which always serialize.
+        let arguments = serde_json::to_vec(rpc).unwrap_or_default();
+        let answer = match client.call(R::NAME, &arguments, left as u32).await {
+            Ok(text) => read::<R::Answer>(&text).ok_or_else(|| {
+                Error::new(Code::SYS001, "the database's answer was not understood").log(R::NAME)
+            }),
+            Err(error) => Err(error),
+        };
+        let outcome = answer.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
+        self.rpcs.push(RpcLine { name: R::NAME, outcome, duration_ms: (host::now() - start) as u32 });
+        answer
+    }
+}
+
+fn read<A: Answer>(text: &str) -> Option<A> {
+    A::read(Document::parse(text).ok()?.root())
+}
+
+/// Answers one request: the only entry that a function needs.
+///
+/// It never fails. The error is of any type, best `Infallible`: for its own, `worker` brings the code that
+/// shows it, some 7 KB gzipped.
+///
+/// # Errors
+/// None.
+pub async fn run<T: 'static, E>(
+    route: &'static Route,
+    settings: &'static LocalKey<Settings<T>>,
+    request: Request,
+    env: Env,
+    context: Context,
+    handler: impl AsyncFnOnce(&mut Call<T>) -> Result<Reply, Error>,
+) -> Result<Response, E> {
+    let slot: &JsValue = context.as_ref();
+    Ok(host::entered(slot.unchecked_ref::<Slot>(), answer(route, settings, request, &env, handler)).await)
+}
+
+async fn answer<T: 'static>(
+    route: &'static Route,
+    settings: &'static LocalKey<Settings<T>>,
+    request: Request,
+    env: &Env,
+    handler: impl AsyncFnOnce(&mut Call<T>) -> Result<Reply, Error>,
+) -> Response {
+    let started = host::now();
+    let headers = request.headers();
+    let request_id = request_id(headers.get("x-request-id").ok().flatten());
+    let mut call = None;
+    let result = match accept(route, settings, request, headers, env, started) {
+        Ok(accepted) => handler(call.insert(accepted)).await,
+        Err(error) => Err(error),
+    };
+    write_log(route, &request_id, started, call.as_ref(), &result);
+    respond(route, &request_id, result)
+}
+
+/// Everything that is checked before a function's own code runs.
+fn accept<T: 'static>(
+    route: &Route,
+    settings: &'static LocalKey<Settings<T>>,
+    request: Request,
+    headers: Headers,
+    env: &Env,
+    started: f64,
+) -> Result<Call<T>, Error> {
+    let settings = settings.with(|settings| settings.get(env))?;
+    let url = request.url();
+    let (path, query) = path_and_query(&url);
+    if !route.serves(path) {
+        let message = format!("expected the path {}, but found another", route.path);
+        return Err(Error::new(Code::VAL001, message).status(404));
+    }
+    let method = request.method();
+    if !route.methods.contains(&method.as_str()) {
+        let message = format!("expected {}, but found another method", route.methods.join(" or "));
+        return Err(Error::new(Code::VAL001, message).status(405));
+    }
+    Ok(Call {
+        settings,
+        store: None,
+        order_number: None,
+        topic: None,
+        outcome: None,
+        query: query.to_owned(),
+        request,
+        headers,
+        started,
+        rpcs: Vec::new(),
+    })
+}
+
+/// The caller's id where it is one, so that a request can be followed through several services; else a new one.
+fn request_id(given: Option<String>) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    given.filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(plain)).unwrap_or_else(host::random_uuid)
+}
+
+/// The path and the query of an absolute URL.
+fn path_and_query(url: &str) -> (&str, &str) {
+    // The path begins at the third slash: `scheme://host/path`.
+    let path_at = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
+    let whole = url.get(path_at..).unwrap_or_default().split('#').next().unwrap_or_default();
+    whole.split_once('?').unwrap_or((whole, ""))
+}
+
+fn too_large(limit: usize) -> Error {
+    Error::new(Code::VAL001, format!("expected a body of at most {limit} bytes, but found a longer one"))
+        .status(413)
+}
+
+fn cut(thrown: JsValue) -> Error {
+    let (name, message) = host::exception(&thrown);
+    Error::new(Code::VAL001, "the body broke off").status(400).log(format!("{name}: {message}"))
+}
+
+fn write_log<T>(
+    route: &Route,
+    request_id: &str,
+    started: f64,
+    call: Option<&Call<T>>,
+    result: &Result<Reply, Error>,
+) {
+    let (status, outcome) = match result {
+        Ok(reply) => (reply.status, "ok"),
+        Err(error) => (error.status, error.code.as_str()),
+    };
+    let line = Line {
+        time: js_sys::Date::new(&started.into()).to_iso_string().into(),
+        level: level(status),
+        function: route.function,
+        request_id,
+        store: call.and_then(|call| call.store.as_deref()),
+        order_number: call.and_then(|call| call.order_number),
+        topic: call.and_then(|call| call.topic.as_deref()),
+        outcome: call.and_then(|call| call.outcome.as_deref()).unwrap_or(outcome),
+        status,
+        duration_ms: (host::now() - started) as u32,
+        rpcs: call.map_or(&[], |call| &call.rpcs),
+        detail: result.as_ref().err().and_then(|error| error.log.as_deref()),
+    };
+    // A line of plain fields always serializes.
+    host::log_line(&serde_json::to_string(&line).unwrap_or_default());
+}
+
+fn respond(route: &Route, request_id: &str, result: Result<Reply, Error>) -> Response {
+    let headers = Object::new();
+    set(&headers, "content-type", &"application/json".into());
+    set(&headers, "cache-control", &"no-store".into());
+    set(&headers, "x-request-id", &request_id.into());
+    let (status, body) = match result {
+        Ok(reply) => (reply.status, reply.body),
+        Err(error) => {
+            if error.status == 405 {
+                set(&headers, "allow", &route.methods.join(", ").into());
+            }
+            if let Some(seconds) = error.retry_after {
+                set(&headers, "retry-after", &seconds.to_string().into());
+            }
+            (error.status, error.body())
+        }
+    };
+    let init = ResponseInit::new();
+    init.set_status(status);
+    init.set_headers(&headers);
+    // A host refuses only what we never say: a status below 200 or a header with a line break. It answers
+    // 500 itself where it is given this instead.
+    Response::new_with_opt_str_and_init(Some(&body), &init).unwrap_or_else(|_| Response::error())
+}

@@ -1,0 +1,127 @@
+// One instance of a function's WASM module, and what becomes of its requests when it crashes: the same on
+// every host.
+//
+// A panic or trap surfaces as an uncaught error outside of the requests' own promises, which then never
+// settle. So the host settles them: the request whose code ran gets 500; the others, whose state died with
+// the instance, get 503 and may come again. The next request finds a new instance.
+
+/** What wasm-bindgen generates for a function, as far as a host uses it. */
+export interface Glue {
+  initSync(options: { module: WebAssembly.Module }): unknown;
+  __wbg_reset_state(): void;
+  fetch(request: Request, env: object, context: Slot): Promise<Response>;
+}
+
+/** What a host gives beside the request: time for work that goes on after the answer. */
+export interface Host {
+  waitUntil(work: Promise<unknown>): void;
+}
+
+/** A response, or how to make one: workerd lets a request use none that was made while another one ran. */
+type Outcome = Response | (() => Response);
+
+/** A request inside the module: the context that the module gets, and the way to settle it from outside. */
+class Slot {
+  readonly outcome = Promise.withResolvers<Outcome>();
+
+  constructor(readonly instance: Instance, readonly host: Host) {}
+
+  /** Called by the module before each step of a request: were it to crash now, this one is to blame. */
+  enter(): void {
+    this.instance.current = this;
+  }
+
+  waitUntil(work: Promise<unknown>): void {
+    this.host.waitUntil(work);
+  }
+
+  passThroughOnException(): void {}
+}
+
+export class Instance {
+  current: Slot | undefined;
+  readonly #glue: Glue;
+  readonly #inside = new Set<Slot>();
+  #alive = true;
+
+  constructor(glue: Glue, module: WebAssembly.Module) {
+    this.#glue = glue;
+    glue.initSync({ module });
+    addEventListener("error", (event) => this.#uncaught(event, event.error));
+    addEventListener("unhandledrejection", (event) => this.#uncaught(event, event.reason));
+  }
+
+  async handle(request: Request, env: object, host: Host): Promise<Response> {
+    if (!this.#alive && !this.#renew()) return lost();
+    const slot = new Slot(this, host);
+    this.#inside.add(slot);
+    try {
+      slot.enter();
+      this.#glue.fetch(request, env, slot).then(slot.outcome.resolve, slot.outcome.reject);
+      const outcome = await slot.outcome.promise;
+      return typeof outcome === "function" ? outcome() : outcome;
+    } catch (error) {
+      this.#failed(error);
+      return crashed();
+    } finally {
+      this.#inside.delete(slot);
+    }
+  }
+
+  #uncaught(event: Event, error: unknown): void {
+    // Without it the host ends the process, and with it every request in flight.
+    event.preventDefault();
+    if (!isEcho(error)) this.#failed(error);
+  }
+
+  #failed(error: unknown): void {
+    if (!isCrash(error)) return report("uncaught", error instanceof Error ? error.stack : error);
+    report("crash", `${error}, with ${this.#inside.size} requests inside`);
+    this.#renew();
+    for (const slot of this.#inside) slot.outcome.resolve(slot === this.current ? crashed : lost);
+    this.#inside.clear();
+    this.current = undefined;
+  }
+
+  /** Makes a new instance. Fails where memory is short, for dead ones keep theirs until it is collected. */
+  #renew(): boolean {
+    try {
+      this.#glue.__wbg_reset_state();
+      this.#alive = true;
+    } catch (error) {
+      this.#alive = false;
+      report("crash", error);
+    }
+    return this.#alive;
+  }
+}
+
+/** A trap, a panic (which ends in one), or what went through the module's frames and left it half done. */
+function isCrash(error: unknown): boolean {
+  return error instanceof WebAssembly.RuntimeError ||
+    error instanceof Error && error.stack?.includes("wasm-function[") === true;
+}
+
+/** A timer or promise of a dead instance that calls back: the glue refuses, and nobody waits for it. */
+function isEcho(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("closure from previous WASM instance");
+}
+
+function report(outcome: string, detail: unknown): void {
+  console.error(JSON.stringify({ time: new Date(), level: "error", outcome, detail: String(detail) }));
+}
+
+function crashed(): Response {
+  return failure(500, { code: "SYS005", message: "internal error", details: null, hint: null });
+}
+
+function lost(): Response {
+  const hint = "send the same request again";
+  const body = { code: "SYS001", message: "the function restarted", details: null, hint };
+  return failure(503, body, { "retry-after": "1" });
+}
+
+function failure(status: number, body: object, more: Record<string, string> = {}): Response {
+  const headers = { ...more, "cache-control": "no-store", "x-request-id": crypto.randomUUID() };
+  return Response.json(body, { status, headers });
+}
