@@ -1,0 +1,120 @@
+//! `cargo xtask dev`: builds, starts the stack, says where it is and how to try it, stops it on Ctrl-C.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use nix::fcntl::{Flock, FlockArg};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::build;
+use crate::demo;
+use crate::project::{root, scratch};
+use crate::stack::{Options, Stack};
+
+/// The gateway's port unless another is asked for; the Supabase CLI's is the same.
+const PORT: u16 = 54321;
+
+/// The file in which a running `dev` says where it is.
+pub(crate) const ENV_FILE: &str = "stack.env";
+
+/// What `cargo xtask dev` takes.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Delete the local database and its keys first.
+    #[arg(long)]
+    fresh: bool,
+    /// The port of the gateway; 0 picks a free one. The demo picks one by itself.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Keep the data in another folder than target/ordak.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Send real-shaped orders through the whole system, print what became of them, and stop.
+    #[arg(long)]
+    demo: bool,
+}
+
+/// Runs the stack until Ctrl-C, or the demo to its end.
+///
+/// # Errors
+/// Where something does not build or start, a service ends by itself, or the demo is not as expected.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    platform()?;
+    // The demo is its own: it runs beside a running `dev`, and always from an empty database.
+    let usual = scratch(if arguments.demo { "demo" } else { "" });
+    let folder = arguments.data.unwrap_or(usual);
+    let _lock = lock(&folder)?;
+    eprint!("{}", build::table(&build::all().await?));
+    let mut stop = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let options = Options {
+        folder: std::path::absolute(&folder)?,
+        port: arguments.port.or((!arguments.demo).then_some(PORT)),
+        durable: true,
+        fresh: arguments.fresh || arguments.demo,
+    };
+    let mut stack = tokio::select! {
+        stack = Stack::start(options) => stack?,
+        () = stopped(&mut stop) => bail!("interrupted while starting; nothing was left running"),
+    };
+    let result = tokio::select! {
+        result = session(&mut stack, &folder, arguments.demo) => result,
+        () = stopped(&mut stop) => Ok(()),
+    };
+    eprintln!("stopping");
+    stack.stop().await;
+    let _ = std::fs::remove_file(folder.join(ENV_FILE));
+    result
+}
+
+async fn stopped(signals: &mut (tokio::signal::unix::Signal, tokio::signal::unix::Signal)) {
+    tokio::select! {
+        _ = signals.0.recv() => {}
+        _ = signals.1.recv() => {}
+    }
+}
+
+async fn session(stack: &mut Stack, folder: &Path, demo: bool) -> Result<()> {
+    if demo {
+        return demo::run(stack).await;
+    }
+    let env =
+        stack.env().iter().fold(String::new(), |text, (name, value)| text + &format!("{name}={value}\n"));
+    std::fs::write(folder.join(ENV_FILE), &env)?;
+    println!("{}", welcome(stack, folder)?);
+    stack.watch().await
+}
+
+/// What a person sees once everything runs: where things are, and a request that can be pasted.
+fn welcome(stack: &Stack, folder: &Path) -> Result<String> {
+    let mut text = String::from("\nOrdak Edge is running.\n\n");
+    for (name, value) in stack.env() {
+        writeln!(text, "  {name:<26} {value}")?;
+    }
+    let place = folder.strip_prefix(root()).unwrap_or(folder).display();
+    writeln!(text, "\n`cargo xtask status` prints the same; logs are in {place}. Try it:\n")?;
+    writeln!(text, "  curl {}/api/health?ready\n", stack.url())?;
+    writeln!(text, "{}", demo::curl(stack)?)?;
+    write!(text, "Ctrl-C stops everything.")?;
+    Ok(text)
+}
+
+fn platform() -> Result<()> {
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Ok(());
+    }
+    bail!(
+        "the local stack runs on Linux x86-64 (WSL2 included), but this is {} {}",
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    )
+}
+
+/// Keeps a second stack off the same data for as long as the lock lives.
+pub(crate) fn lock(folder: &Path) -> Result<Flock<std::fs::File>> {
+    std::fs::create_dir_all(folder)?;
+    let file = std::fs::File::create(folder.join("lock")).context("cannot create the lock file")?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| anyhow::anyhow!("another one runs on the data in {}: stop it first", folder.display()))
+}

