@@ -1,0 +1,11 @@
+//! The system tested as a whole, from outside: over HTTP on both hosts, in the database as each role.
+//!
+//! One stack serves all tests that leave it as it is; those that break something start their own. Not
+//! here: the pure rules, which are tested beside their code in `shared/core`.
+
+mod catalogue;
+mod conformance;
+mod crash;
+mod faults;
+mod gateway;
+mod support;
