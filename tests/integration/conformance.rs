@@ -1,5 +1,7 @@
 //! What a function answers, the same on both hosts: every case runs on Deno and on workerd.
 
+use std::time::{Duration, Instant};
+
 use ordak_core::route::{HEALTH, ROUTES};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use xtask::stack::order::{Line, Order};
@@ -35,6 +37,8 @@ on_both_hosts! {
     both_header_forms_are_read
     a_function_without_its_secret_answers_500
     an_unreachable_database_gets_503
+    a_silent_database_gets_503_before_shopify_gives_up
+    a_delivery_without_a_topic_is_kept
     request_ids_are_passed_on
     health_answers
     every_function_checks_its_caller
@@ -327,6 +331,26 @@ async fn an_unreachable_database_gets_503(host: Host) {
     let answer =
         send(&shared().variant(host, Variant::Nowhere), &create(&Order::new(BANNOS, number()))).await;
     assert_eq!((answer.said().as_str(), answer.header("retry-after")), ("503 SYS001", Some("5")));
+}
+
+async fn a_silent_database_gets_503_before_shopify_gives_up(host: Host) {
+    let start = Instant::now();
+    let answer = send(&shared().variant(host, Variant::Silent), &create(&Order::new(BANNOS, number()))).await;
+    assert_eq!((answer.said().as_str(), answer.header("retry-after")), ("503 SYS002", Some("5")));
+    assert!(
+        start.elapsed() < Duration::from_millis(4900),
+        "Shopify waits five seconds, this took {:?}",
+        start.elapsed()
+    );
+}
+
+async fn a_delivery_without_a_topic_is_kept(host: Host) {
+    let webhook = create(&Order::new(BANNOS, number()));
+    let body = serde_json::to_vec(&webhook.body).unwrap();
+    let mut headers = webhook.headers(&shared().stack.keys.webhook_secret, &body).unwrap();
+    headers.retain(|(name, _)| *name != "x-shopify-topic");
+    let answer = send_with(&shared().webhooks(host), &headers, &body).await;
+    assert_eq!(answer.said(), "200 rejected");
 }
 
 async fn request_ids_are_passed_on(host: Host) {

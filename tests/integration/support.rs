@@ -1,6 +1,7 @@
 //! What the tests share: the stack, a way to send webhooks, and looks into the database.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -20,6 +21,10 @@ pub const WEBHOOKS: &str = ordak_core::route::WEBHOOKS_SHOPIFY.path;
 
 /// One runtime for all tests, since the shared stack must outlive each of them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+
+/// Accepts connections, as the system does by itself, and says nothing.
+static SILENCE: LazyLock<std::net::TcpListener> =
+    LazyLock::new(|| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
 
 /// The stack that all tests use which leave it as it is.
 static SHARED: LazyLock<Shared> = LazyLock::new(|| {
@@ -52,6 +57,8 @@ pub enum Variant {
     Plain,
     /// With a database that is not there.
     Nowhere,
+    /// With a database that takes the request and never answers.
+    Silent,
     /// Without the secret that it needs.
     NoSecret,
     /// With a secret of Flourlane's own, in rotation.
@@ -66,6 +73,7 @@ impl Variant {
     const ALL: &[Variant] = &[
         Variant::Plain,
         Variant::Nowhere,
+        Variant::Silent,
         Variant::NoSecret,
         Variant::OwnSecret,
         Variant::Health,
@@ -89,6 +97,7 @@ impl Variant {
         match self {
             Variant::Plain | Variant::Health | Variant::Crash => {}
             Variant::Nowhere => set("SUPABASE_URL", "http://127.0.0.1:9"),
+            Variant::Silent => set("SUPABASE_URL", &format!("http://{}", SILENCE.local_addr().unwrap())),
             Variant::NoSecret => set("SHOPIFY_WEBHOOK_SECRET", " "),
             Variant::OwnSecret => set("SHOPIFY_FLOURLANE_WEBHOOK_SECRET", "old, matcha"),
         }
@@ -117,8 +126,19 @@ pub fn shared() -> &'static Shared {
 
 /// A new stack of a test's own, with nothing in it.
 pub async fn start(name: &str) -> Stack {
-    let folder = xtask::project::scratch("test").join(std::process::id().to_string()).join(name);
+    let folder = folder().join(name);
     Stack::start(Options { folder, port: None, durable: false, fresh: true }).await.expect("the stack starts")
+}
+
+/// The folder of this run, beside which those of runs that are over are deleted.
+fn folder() -> PathBuf {
+    let runs = xtask::project::scratch("test");
+    for run in runs.read_dir().into_iter().flatten().flatten() {
+        if !Path::new("/proc").join(run.file_name()).exists() {
+            let _ = std::fs::remove_dir_all(run.path());
+        }
+    }
+    runs.join(std::process::id().to_string())
 }
 
 impl Shared {
@@ -148,7 +168,7 @@ impl Shared {
     }
 
     /// The log of a variant of the webhooks function.
-    pub fn log(&self, host: Host, variant: Variant) -> std::path::PathBuf {
+    pub fn log(&self, host: Host, variant: Variant) -> PathBuf {
         let service = match host {
             Host::Deno => self.stack.function(variant.function(), self.port(host, variant)),
             Host::Workerd => self.stack.service("workerd"),
@@ -232,7 +252,7 @@ pub fn number() -> i64 {
 }
 
 /// The log lines that a service has written, as JSON; lines that are none are left out.
-pub fn log_lines(path: &std::path::Path) -> Vec<Value> {
+pub fn log_lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }

@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ordak_core::error::{Code, Error};
+use ordak_core::order::Order;
 use ordak_core::order::shopify::normalise;
 use ordak_core::rpc::{Delivery, IgnoreDelivery, IngestOrder, Ingested, RejectDelivery};
 use ordak_core::signature::ShopifyKeys;
@@ -52,10 +53,11 @@ async fn receive(call: &mut Call<Webhooks>) -> Result<Reply, Error> {
     let signature = header(call, "hmac-sha256");
     let verified = settings.keys.verify(&body, signature.as_deref()).map_err(|rejection| {
         Error::new(Code::AUTH001, format!("expected Shopify's signature of this body, but found {rejection}"))
-            .hint("check that SHOPIFY_WEBHOOK_SECRET is the app's client secret")
+            .hint("sign the raw body with the app's client secret")
     })?;
 
     let topic = header(call, "topic").unwrap_or_default();
+    call.topic = Some(topic.clone());
     let shop_domain = header(call, "shop-domain").unwrap_or_default().to_ascii_lowercase();
     let [webhook_id, event_id, triggered_at, api_version] =
         ["webhook-id", "event-id", "triggered-at", "api-version"].map(|name| header(call, name));
@@ -70,7 +72,6 @@ async fn receive(call: &mut Call<Webhooks>) -> Result<Reply, Error> {
     let done = store(call, &settings.database, &delivery, &body).await.map_err(for_shopify)?;
     let answer = Answer { order_id: done.order_id.as_deref(), status: &done.status, message: &done.message };
     let reply = Reply::json(200, &answer);
-    call.topic = Some(topic);
     call.store = Some(done.store);
     call.outcome = Some(done.status);
     Ok(reply)
@@ -90,22 +91,31 @@ async fn store(
     delivery: &Delivery<'_>,
     body: &[u8],
 ) -> Result<Ingested, Error> {
-    if delivery.topic != "orders/create" {
-        return call.rpc(database, &IgnoreDelivery { delivery }).await;
-    }
-    let reason = match normalise(body) {
-        Ok(content) => {
-            call.order_number = Some(content.number);
-            match call.rpc(database, &IngestOrder { delivery, content: &content }).await {
+    let reason = match delivery.topic {
+        "orders/create" => match normalise(body) {
+            Ok(content) => match ingest(call, database, delivery, &content).await {
                 // Sent again it would be refused again: a person must look at it.
                 Err(error) if matches!(error.code, Code::ORD004 | Code::ORD005) => error.message,
                 result => return result,
-            }
-        }
-        Err(reason) => reason.to_string(),
+            },
+            Err(reason) => reason.to_string(),
+        },
+        // What a proxy cut off must not pass for a topic that nobody needs.
+        "" => "expected a topic in the headers, but found none".to_owned(),
+        _ => return call.rpc(database, &IgnoreDelivery { delivery }).await,
     };
     let body = STANDARD.encode(body);
     call.rpc(database, &RejectDelivery { delivery, reason: &reason, body: &body }).await
+}
+
+async fn ingest(
+    call: &mut Call<Webhooks>,
+    database: &Client,
+    delivery: &Delivery<'_>,
+    content: &Order,
+) -> Result<Ingested, Error> {
+    call.order_number = Some(content.number);
+    call.rpc(database, &IngestOrder { delivery, content }).await
 }
 
 /// Shopify understands 503 as "send it again later"; 504 is for callers who asked for an answer in time.

