@@ -36,6 +36,8 @@ on_both_hosts! {
     other_topics_are_recorded
     both_header_forms_are_read
     a_function_without_its_secret_answers_500
+    a_key_of_the_new_style_works
+    a_key_that_is_not_accepted_is_a_misconfiguration
     an_unreachable_database_gets_503
     a_silent_database_gets_503_before_shopify_gives_up
     a_delivery_without_a_topic_is_kept
@@ -325,6 +327,17 @@ async fn a_function_without_its_secret_answers_500(host: Host) {
         lines.iter().any(|line| line["detail"] == "missing or empty: SHOPIFY_WEBHOOK_SECRET"),
         "{lines:?}"
     );
+}
+
+async fn a_key_of_the_new_style_works(host: Host) {
+    let answer = send(&shared().variant(host, Variant::NewKey), &create(&Order::new(BANNOS, number()))).await;
+    assert_eq!(answer.said(), "200 created");
+}
+
+async fn a_key_that_is_not_accepted_is_a_misconfiguration(host: Host) {
+    let answer =
+        send(&shared().variant(host, Variant::WrongKey), &create(&Order::new(BANNOS, number()))).await;
+    assert_eq!(answer.said(), "500 SYS003");
 }
 
 async fn an_unreachable_database_gets_503(host: Host) {

@@ -63,6 +63,10 @@ pub enum Variant {
     NoSecret,
     /// With a secret of Flourlane's own, in rotation.
     OwnSecret,
+    /// With a key that is none.
+    WrongKey,
+    /// With a key of the new style, as hosted projects list it.
+    NewKey,
     /// Not the webhooks function but health.
     Health,
     /// Not the webhooks function but the one that crashes when asked to.
@@ -76,6 +80,8 @@ impl Variant {
         Variant::Silent,
         Variant::NoSecret,
         Variant::OwnSecret,
+        Variant::WrongKey,
+        Variant::NewKey,
         Variant::Health,
         Variant::Crash,
     ];
@@ -100,6 +106,11 @@ impl Variant {
             Variant::Silent => set("SUPABASE_URL", &format!("http://{}", SILENCE.local_addr().unwrap())),
             Variant::NoSecret => set("SHOPIFY_WEBHOOK_SECRET", " "),
             Variant::OwnSecret => set("SHOPIFY_FLOURLANE_WEBHOOK_SECRET", "old, matcha"),
+            Variant::NewKey => {
+                set("SUPABASE_SERVICE_ROLE_KEY", "");
+                set("SUPABASE_SECRET_KEYS", &format!(r#"{{"default":"{}"}}"#, stack.keys.secret));
+            }
+            Variant::WrongKey => set("SUPABASE_SERVICE_ROLE_KEY", "sb_secret_guess"),
         }
         env
     }

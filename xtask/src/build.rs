@@ -66,12 +66,17 @@ pub async fn all() -> Result<Vec<Built>> {
     step("install npm packages", npm::install()).await?;
     let names = functions()?;
     let built = build(&names).await?;
+    within_budget(&built)?;
+    Ok(built)
+}
+
+fn within_budget(built: &[Built]) -> Result<()> {
     let heavy: Vec<_> =
         built.iter().filter(|built| built.gzip > BUDGET).map(|built| built.name.as_str()).collect();
     if !heavy.is_empty() {
-        bail!("over the budget of {BUDGET} bytes gzipped: {}\n{}", heavy.join(", "), table(&built));
+        bail!("over the budget of {BUDGET} bytes gzipped: {}\n{}", heavy.join(", "), table(built));
     }
-    Ok(built)
+    Ok(())
 }
 
 /// Builds the crash function, for the tests of the hosts.
@@ -233,4 +238,17 @@ fn gzipped(bytes: &[u8]) -> Result<usize> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes)?;
     Ok(encoder.finish()?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_over_the_budget_fails_the_build_and_is_named() {
+        let built = |name: &str, gzip| Built { name: name.to_owned(), raw: 2 * gzip, gzip };
+        assert!(within_budget(&[built("light", BUDGET)]).is_ok());
+        let error = within_budget(&[built("light", 1), built("heavy", BUDGET + 1)]).unwrap_err().to_string();
+        assert!(error.starts_with("over the budget of 73728 bytes gzipped: heavy\n"), "{error}");
+    }
 }

@@ -120,24 +120,32 @@ fn kill_9_leaves_no_orphan_and_the_data_is_whole() {
     assert!(log.contains("database system is shut down"), "{log}");
 }
 
+/// What `dev` says where it cannot start.
+fn refusal(name: &str, port: &str, path: Option<&str>) -> String {
+    let folder = std::env::temp_dir().join(format!("ordak-supervision-{name}-{}", std::process::id()));
+    let mut dev = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    dev.args(["dev", "--port", port, "--data"]).arg(&folder);
+    if let Some(path) = path {
+        dev.env("PATH", path);
+    }
+    let output = dev.output().unwrap();
+    let _ = std::fs::remove_dir_all(folder);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && !text.contains("backtrace"), "{text}");
+    text
+}
+
 #[test]
 fn a_taken_port_is_one_clear_sentence() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
-    let folder = std::env::temp_dir().join(format!("ordak-supervision-port-{}", std::process::id()));
-    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["dev", "--port", &port, "--data"])
-        .arg(&folder)
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success());
-    assert!(
-        text.contains(&format!(
-            "port {port} is taken: stop what listens there, or choose another with --port"
-        )),
-        "{text}"
-    );
-    assert!(!text.contains("backtrace"), "{text}");
-    let _ = std::fs::remove_dir_all(folder);
+    let text = refusal("port", &port, None);
+    let sentence = format!("port {port} is taken: stop what listens there, or choose another with --port\n");
+    assert!(text.ends_with(&sentence), "{text}");
+}
+
+#[test]
+fn a_missing_tool_is_one_clear_sentence() {
+    let text = refusal("tool", "0", Some("/nonexistent"));
+    assert!(text.contains("expected Node 20 or newer, but found no `node`: install it"), "{text}");
 }
