@@ -39,12 +39,22 @@ $$;
 create function ordak.fail(code text, message text, hint text default null, details text default null)
 returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_status  constant int  := ordak.error_status(code);
+  -- What passes by itself says when to come back.
+  v_headers constant json := case when v_status in (503, 504) then '{"Retry-After": "5"}' else '{}' end;
 begin
   raise sqlstate 'PGRST' using
     message = json_build_object('code', code, 'message', message, 'details', details, 'hint', hint)::text,
-    detail  = json_build_object('status', ordak.error_status(code), 'headers', '{}'::json)::text;
+    detail  = json_build_object('status', v_status, 'headers', v_headers)::text;
 end
 $$;
+
+
+-- A function stops waiting after four seconds, but PostgREST does not tell the database: without this a call
+-- that nobody waits for any more would keep its connection for as long as a lock lasts.
+alter role service_role set statement_timeout = '4s';
+notify pgrst, 'reload config';
 
 
 -- require_service: only our own functions pass, which call with the service key.

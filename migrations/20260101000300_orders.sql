@@ -107,8 +107,8 @@ $$;
 
 -- store_order: writes an order in normal form, its lines and its tasks.
 --
--- Returns the order's row key; null where an order with this gid is there already, which is then left as
--- it is. Raises ORD004 and ORD005 for what can never be written.
+-- Returns the order's row key; null where the store has an order with this gid already, which is then left as
+-- it is, whichever version is newer. Raises ORD004 and ORD005 for what can never be written.
 create function ordak.store_order(store ordak.stores, content jsonb) returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -117,6 +117,7 @@ declare
   v_number bigint := (content ->> 'number')::bigint;
   v_key    bigint;
   v_cakes  bigint;
+  v_holder text;
 begin
   select coalesce(sum((line ->> 'wanted')::bigint), 0) into v_cakes
   from jsonb_array_elements(content -> 'lines') as line
@@ -145,8 +146,12 @@ begin
   returning id into v_key;
 
   if v_key is null then
-    if not exists (select from ordak.orders where shopify_order_gid = content ->> 'shopify_order_gid') then
+    select o.store into v_holder from ordak.orders as o where o.shopify_order_gid = content ->> 'shopify_order_gid';
+    if not found then
       perform ordak.fail('ORD005', format('order number %s of store %s belongs to another order', v_number, store.code));
+    elsif v_holder <> store.code then
+      -- The domain is a header and not signed: one of the two deliveries named the wrong one.
+      perform ordak.fail('ORD005', format('expected an order of store %s, but found that it stands in %s', store.code, v_holder));
     end if;
     return null;
   end if;

@@ -57,7 +57,7 @@ async fn receive(call: &mut Call<Webhooks>) -> Result<Reply, Error> {
     })?;
 
     let topic = header(call, "topic").unwrap_or_default();
-    call.topic = Some(topic.clone());
+    call.topic = Some(for_log(&topic));
     let shop_domain = header(call, "shop-domain").unwrap_or_default().to_ascii_lowercase();
     let [webhook_id, event_id, triggered_at, api_version] =
         ["webhook-id", "event-id", "triggered-at", "api-version"].map(|name| header(call, name));
@@ -72,9 +72,16 @@ async fn receive(call: &mut Call<Webhooks>) -> Result<Reply, Error> {
     let done = store(call, &settings.database, &delivery, &body).await.map_err(for_shopify)?;
     let answer = Answer { order_id: done.order_id.as_deref(), status: &done.status, message: &done.message };
     let reply = Reply::json(200, &answer);
+    call.attention = done.dead_letter();
     call.store = Some(done.store);
     call.outcome = Some(done.status);
     Ok(reply)
+}
+
+/// A topic is a header and not signed, so it is logged only where it has the form of one.
+fn for_log(topic: &str) -> String {
+    let form = topic.len() <= 100 && topic.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'/'));
+    String::from(if form { topic } else { "other" })
 }
 
 /// A header of Shopify's, under its older name (`X-Shopify-…`) or its newer one.

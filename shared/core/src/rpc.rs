@@ -128,6 +128,13 @@ pub struct Ingested {
     pub message: String,
 }
 
+impl Ingested {
+    /// Whether it was kept for a person to look at.
+    pub fn dead_letter(&self) -> bool {
+        self.status == "rejected"
+    }
+}
+
 impl Answer for Ingested {
     fn read(json: Json<'_>) -> Option<Ingested> {
         let fields = json.fields(["store", "order_id", "status", "message"])?;

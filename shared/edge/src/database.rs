@@ -1,7 +1,7 @@
 //! The RPC client: one POST to PostgREST, a typed answer or an error with its code.
 //!
-//! A thin client of our own on the host's `fetch`: the `postgrest` crate would double the module's size,
-//! and serves the native side. Not here: which RPC is called when.
+//! A thin client of our own on the host's `fetch`: the `postgrest` crate would double the module's size.
+//! Not here: which RPC is called when.
 
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Reflect, Uint8Array};

@@ -79,6 +79,8 @@ pub struct Call<T> {
     pub topic: Option<String>,
     /// For the log: what became of it (`created`, `skipped`, …).
     pub outcome: Option<String>,
+    /// For the log: whether a person must look at it, although it succeeded.
+    pub attention: bool,
     request: Request,
     headers: Headers,
     query: String,
@@ -225,6 +227,7 @@ fn accept<T: 'static>(
         order_number: None,
         topic: None,
         outcome: None,
+        attention: false,
         query: query.to_owned(),
         request,
         headers,
@@ -270,7 +273,7 @@ fn write_log<T>(
     };
     let line = Line {
         time: js_sys::Date::new(&started.into()).to_iso_string().into(),
-        level: level(status),
+        level: level(status, call.is_some_and(|call| call.attention)),
         function: route.function,
         request_id,
         store: call.and_then(|call| call.store.as_deref()),

@@ -1,6 +1,5 @@
 //! One JSON line for each request. It has no room for names, addresses, bodies or secrets: every field is
-//! listed here, and the only texts from outside are the request id, which is checked, and the topic that a
-//! rightly signed delivery names.
+//! listed here, and the only texts from outside, request id and topic, must have the form of one.
 
 use serde::Serialize;
 
@@ -35,11 +34,12 @@ pub(crate) struct RpcLine {
     pub(crate) duration_ms: u32,
 }
 
-/// The level that a status stands for: 5xx is ours to mend, 4xx the caller's.
-pub(crate) fn level(status: u16) -> &'static str {
+/// The level that a status stands for: 5xx is ours to mend, 4xx the caller's, and some successes a person's.
+pub(crate) fn level(status: u16, attention: bool) -> &'static str {
     match status {
         500.. => "error",
         400.. => "warn",
+        _ if attention => "warn",
         _ => "info",
     }
 }

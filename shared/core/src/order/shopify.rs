@@ -280,7 +280,7 @@ fn line(
     let title = title.unwrap_or_else(|| "Untitled".to_owned());
     let variant_title = flags.text(body.variant_title, SHORT).filter(|title| title != "Default Title");
     let properties = properties(body.properties.as_deref(), flags);
-    let kind = if is_true(body.gift_card) { Kind::Ignored } else { kind(&title) };
+    let kind = if is_true(body.gift_card) || bought == 0 { Kind::Ignored } else { kind(&title) };
     if kind == Kind::Unknown {
         flags.raise(Flag::UnknownProduct);
     }
@@ -346,7 +346,8 @@ fn kind(title: &str) -> Kind {
 fn names_cake(title: &str) -> bool {
     let mut rest = title;
     while let Some((before, after)) = find(rest, "cake").and_then(|at| rest.split_at_checked(at)) {
-        if !before.trim_end_matches([' ', '-']).ends_with("cup") {
+        let word = before.trim_end_matches([' ', '-']).rsplit(|c: char| !c.is_ascii_alphanumeric()).next();
+        if word != Some("cup") {
             return true;
         }
         rest = after.strip_prefix("cake").unwrap_or_default();
@@ -678,7 +679,7 @@ mod tests {
     #[test]
     fn a_title_says_what_a_line_is() {
         for (titles, expected) in [
-            (["Rainbow Cake", "CHEESECAKE", "Cake & 6 Cupcakes", "Dill Pickle Cake"], Kind::Cake),
+            (["Buttercup Cake", "CHEESECAKE", "Cake & 6 Cupcakes", "Dill Pickle Cake"], Kind::Cake),
             (["Cake (pick up only)", "Pick-up cake", "Pancake stack", "Kuchen (cake)"], Kind::Cake),
             (["Gold Candle", "Balloons", "Cake Topper", "Birthday cake candles"], Kind::Accessory),
             (["Tip", "GRATUITY", "Cake Gift Card", "Route Protection"], Kind::Ignored),
@@ -690,6 +691,7 @@ mod tests {
             }
         }
         assert_eq!(read_line(json!({"gift_card": true})).kind, Kind::Ignored);
+        assert_eq!(read_line(json!({"title": "Mystery", "quantity": 0})).kind, Kind::Ignored);
         assert_eq!(read_line(json!({"title": " ", "name": "Named Cake"})).title, "Named Cake");
         let unknown = read(json!({"line_items": [line_body(json!({"title": null}))]}));
         assert_eq!(unknown.lines[0].title, "Untitled");
