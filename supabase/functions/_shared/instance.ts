@@ -17,8 +17,8 @@ export interface Host {
   waitUntil(work: Promise<unknown>): void;
 }
 
-/** A response, or how to make one: workerd lets a request use none that was made while another one ran. */
-type Outcome = Response | (() => Response);
+/** A response, or what happened instead: workerd lets a request use none that was made while another one ran. */
+type Outcome = Response | "crashed" | "lost";
 
 /** A request inside the module: the context that the module gets, and the way to settle it from outside. */
 class Slot {
@@ -52,17 +52,17 @@ export class Instance {
   }
 
   async handle(request: Request, env: object, host: Host): Promise<Response> {
-    if (!this.#alive && !this.#renew()) return lost();
+    if (!this.#alive && !this.#renew()) return failure("lost", request);
     const slot = new Slot(this, host);
     this.#inside.add(slot);
     try {
       slot.enter();
       this.#glue.fetch(request, env, slot).then(slot.outcome.resolve, slot.outcome.reject);
       const outcome = await slot.outcome.promise;
-      return typeof outcome === "function" ? outcome() : outcome;
+      return typeof outcome === "string" ? failure(outcome, request) : outcome;
     } catch (error) {
       this.#failed(error);
-      return crashed();
+      return failure("crashed", request);
     } finally {
       this.#inside.delete(slot);
     }
@@ -78,7 +78,7 @@ export class Instance {
     if (!isCrash(error)) return report("uncaught", error instanceof Error ? error.stack : error);
     report("crash", `${error}, with ${this.#inside.size} requests inside`);
     this.#renew();
-    for (const slot of this.#inside) slot.outcome.resolve(slot === this.current ? crashed : lost);
+    for (const slot of this.#inside) slot.outcome.resolve(slot === this.current ? "crashed" : "lost");
     this.#inside.clear();
     this.current = undefined;
   }
@@ -108,20 +108,24 @@ function isEcho(error: unknown): boolean {
 }
 
 function report(outcome: string, detail: unknown): void {
-  console.error(JSON.stringify({ time: new Date(), level: "error", outcome, detail: String(detail) }));
+  log({ outcome, detail: String(detail) });
 }
 
-function crashed(): Response {
-  return failure(500, { code: "SYS005", message: "internal error", details: null, hint: null });
+function log(fields: object): void {
+  console.error(JSON.stringify({ time: new Date(), level: "error", ...fields }));
 }
 
-function lost(): Response {
-  const hint = "send the same request again";
-  const body = { code: "SYS001", message: "the function restarted", details: null, hint };
-  return failure(503, body, { "retry-after": "1" });
-}
-
-function failure(status: number, body: object, more: Record<string, string> = {}): Response {
-  const headers = { ...more, "cache-control": "no-store", "x-request-id": crypto.randomUUID() };
-  return Response.json(body, { status, headers });
+/** What the module would have said, had it lived: the answer, and its line in the log. */
+function failure(outcome: "crashed" | "lost", request: Request): Response {
+  const [status, code, message, hint] = outcome === "crashed"
+    ? [500, "SYS005", "internal error", null] as const
+    : [503, "SYS001", "the function restarted", "send the same request again"] as const;
+  const given = request.headers.get("x-request-id") ?? "";
+  const id = /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : crypto.randomUUID();
+  log({ request_id: id, outcome: code, status });
+  const headers = { "cache-control": "no-store", "x-request-id": id };
+  return Response.json({ code, message, details: null, hint }, {
+    status,
+    headers: status === 503 ? { ...headers, "retry-after": "1" } : headers,
+  });
 }
