@@ -12,11 +12,11 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::process::Command;
 
 use crate::build;
-use crate::project::{npm_package, root, scratch};
+use crate::project::{root, scratch};
 use crate::stack::order::{Line, Order};
 use crate::stack::shopify::Webhook;
 use crate::stack::supervise::Service;
-use crate::stack::{Options, Stack};
+use crate::stack::{Options, Stack, serve_on_deno};
 
 const STORE: &str = "bannos.myshopify.com";
 
@@ -104,15 +104,14 @@ async fn measure(stack: &mut Stack) -> Result<()> {
     println!("{:<20} {:>16} {:>10} {:>10} {:>12}", "", "CPU ms/request", "p50 ms", "p95 ms", "requests/s");
     for candidate in &mut candidates {
         candidate.times.sort_by(f64::total_cmp);
-        let quantile = |part: f64| candidate.times[((candidate.times.len() - 1) as f64 * part) as usize];
         let count = candidate.times.len() as f64;
         let cpu = candidate.pid.map_or("–".into(), |_| format!("{:.3}", candidate.cpu / count * 1000.0));
         let rate = count / candidate.seconds;
         println!(
             "{:<20} {cpu:>16} {:>10.1} {:>10.1} {rate:>12.0}",
             candidate.title,
-            quantile(0.5),
-            quantile(0.95)
+            quantile(&candidate.times, 0.5),
+            quantile(&candidate.times, 0.95)
         );
     }
     println!("\nour CPU is {:.2} of the TypeScript's", candidates[0].cpu / candidates[1].cpu);
@@ -120,22 +119,9 @@ async fn measure(stack: &mut Stack) -> Result<()> {
 }
 
 fn typescript(port: u16, env: Vec<(String, String)>) -> Command {
-    let mut command = Command::new(npm_package("@deno/linux-x64-glibc/deno"));
-    command.args([
-        "run",
-        "--quiet",
-        "--no-prompt",
-        "--no-lock",
-        "--node-modules-dir=manual",
-        "--allow-net",
-        "--allow-env",
-        "--allow-read",
-    ]);
-    command.arg(root().join("bench/webhook.ts")).current_dir(root()).env_clear().envs(env).envs([
-        ("DENO_DIR", scratch("deno").to_string_lossy().into_owned()),
-        ("DENO_SERVE_ADDRESS", format!("tcp:127.0.0.1:{port}")),
-        ("DENO_NO_UPDATE_CHECK", "1".into()),
-    ]);
+    let flags = ["--node-modules-dir=manual", "--allow-net", "--allow-read"];
+    let mut command = serve_on_deno(&root().join("bench/webhook.ts"), &flags, port, env);
+    command.current_dir(root());
     command
 }
 
@@ -219,6 +205,11 @@ async fn send(candidate: &mut Candidate, requests: Vec<Prepared>, counts: bool) 
         candidate.times.extend(times);
     }
     Ok(())
+}
+
+/// The value below which a part of the others is; they are sorted.
+pub(crate) fn quantile(sorted: &[f64], part: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * part) as usize]
 }
 
 /// The CPU time that a process has used, all its threads together.

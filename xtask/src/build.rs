@@ -5,6 +5,7 @@
 //! imported is uploaded by every way of deploying; the Workers entry imports the `.wasm` itself.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -12,9 +13,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use nix::fcntl::Flock;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
+use crate::files;
 use crate::npm::{self, run};
 use crate::progress::step;
 use crate::project::{functions, npm_package, root, scratch};
@@ -63,11 +66,18 @@ pub fn generated(name: &str) -> PathBuf {
 /// # Errors
 /// A tool's own words where one fails; the names of the functions that are over budget.
 pub async fn all() -> Result<Vec<Built>> {
+    let _lock = lock().await?;
     step("install npm packages", npm::install()).await?;
     let names = functions()?;
     let built = build(&names).await?;
     within_budget(&built)?;
     Ok(built)
+}
+
+/// Keeps other commands from installing packages and making modules in the same folders at the same time.
+async fn lock() -> Result<Flock<File>> {
+    std::fs::create_dir_all(scratch(""))?;
+    files::lock(&scratch("build.lock"), "wait for another build").await
 }
 
 fn within_budget(built: &[Built]) -> Result<()> {
@@ -84,6 +94,7 @@ fn within_budget(built: &[Built]) -> Result<()> {
 /// # Errors
 /// A tool's own words where one fails.
 pub async fn crash_function() -> Result<()> {
+    let _lock = lock().await?;
     build(&[CRASH_FUNCTION.to_owned()]).await?;
     // It has the entries of any function, but stands elsewhere.
     for file in ["index.ts", "worker.ts"] {

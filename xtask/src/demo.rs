@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use ordak_core::route::WEBHOOKS_SHOPIFY;
 use serde_json::Value;
 
+use crate::bench::quantile;
 use crate::stack::Stack;
 use crate::stack::order::{Line, Order};
 use crate::stack::postgres::connect;
@@ -161,13 +162,12 @@ async fn timed(stack: &Stack) -> Result<String> {
         times.push(sent.duration_ms);
     }
     times.sort_by(f64::total_cmp);
-    let quantile = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
     let mut text = String::new();
     write!(
         text,
         "{TIMED} more orders, one after the other: p50 {:.1} ms, p95 {:.1} ms",
-        quantile(0.5),
-        quantile(0.95)
+        quantile(&times, 0.5),
+        quantile(&times, 0.95)
     )?;
     Ok(text)
 }

@@ -3,21 +3,19 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::build;
 use crate::demo;
+use crate::files::write_private;
 use crate::project::{root, scratch};
-use crate::stack::{Options, Stack};
+use crate::stack::{ENV_FILE, Options, Stack};
 
 /// The gateway's port unless another is asked for; the Supabase CLI's is the same.
 const PORT: u16 = 54321;
-
-/// The file in which a running `dev` says where it is.
-pub(crate) const ENV_FILE: &str = "stack.env";
 
 /// What `cargo xtask dev` takes.
 #[derive(Debug, Args)]
@@ -45,7 +43,6 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     // The demo is its own: it runs beside a running `dev`, and always from an empty database.
     let usual = scratch(if arguments.demo { "demo" } else { "" });
     let folder = arguments.data.unwrap_or(usual);
-    let _lock = lock(&folder)?;
     eprint!("{}", build::table(&build::all().await?));
     let mut stop = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let options = Options {
@@ -60,11 +57,15 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     };
     let result = tokio::select! {
         result = session(&mut stack, &folder, arguments.demo) => result,
-        () = stopped(&mut stop) => Ok(()),
+        () = stopped(&mut stop) => match arguments.demo {
+            true => Err(anyhow!("the demo was interrupted")),
+            false => Ok(()),
+        },
     };
     eprintln!("stopping");
-    stack.stop().await;
+    // Before the stack ends and another `dev` can write its own.
     let _ = std::fs::remove_file(folder.join(ENV_FILE));
+    stack.stop().await;
     result
 }
 
@@ -81,7 +82,11 @@ async fn session(stack: &mut Stack, folder: &Path, demo: bool) -> Result<()> {
     }
     let env =
         stack.env().iter().fold(String::new(), |text, (name, value)| text + &format!("{name}={value}\n"));
-    std::fs::write(folder.join(ENV_FILE), &env)?;
+    let file = write_private(&folder.join(ENV_FILE), env)?;
+    // Held for as long as this runs, and waited for: a `status` that asks holds it for an instant.
+    let _running = Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, error)| error)
+        .with_context(|| format!("cannot lock {ENV_FILE}"))?;
     println!("{}", welcome(stack, folder)?);
     stack.watch().await
 }
@@ -109,12 +114,4 @@ fn platform() -> Result<()> {
         std::env::consts::OS,
         std::env::consts::ARCH
     )
-}
-
-/// Keeps a second stack off the same data for as long as the lock lives.
-pub(crate) fn lock(folder: &Path) -> Result<Flock<std::fs::File>> {
-    std::fs::create_dir_all(folder)?;
-    let file = std::fs::File::create(folder.join("lock")).context("cannot create the lock file")?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|_| anyhow::anyhow!("another one runs on the data in {}: stop it first", folder.display()))
 }

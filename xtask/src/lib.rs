@@ -7,6 +7,7 @@ pub mod bench;
 pub mod build;
 pub mod demo;
 pub mod dev;
+mod files;
 pub mod npm;
 pub mod progress;
 pub mod project;

@@ -28,11 +28,7 @@ enum Command {
         what: Bench,
     },
     /// Print where the running `dev` is.
-    Status {
-        /// The form of the output.
-        #[arg(short, long, value_enum, default_value = "env")]
-        output: xtask::status::Format,
-    },
+    Status(xtask::status::Arguments),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -57,7 +53,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Dev(arguments) => xtask::dev::run(arguments).await?,
         Command::Test(arguments) => xtask::test::run(arguments).await?,
         Command::Bench { what: Bench::Webhook } => xtask::bench::webhook().await?,
-        Command::Status { output } => print!("{}", xtask::status::text(output)?),
+        Command::Status(arguments) => print!("{}", xtask::status::text(arguments)?),
         Command::Build => print!("{}", xtask::build::table(&xtask::build::all().await?)),
     }
     Ok(())

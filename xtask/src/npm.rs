@@ -8,8 +8,8 @@ use tokio::process::Command;
 use crate::build::content_hash;
 use crate::project::{root, scratch};
 
-/// The oldest Node that the pinned packages run on.
-const NODE: u32 = 20;
+/// The oldest Node that the pinned packages run on, major and minor; package.json says the same.
+const NODE: (u32, u32) = (20, 3);
 
 /// Installs the packages when the lock file has changed since they were last installed.
 ///
@@ -31,16 +31,14 @@ pub async fn install() -> Result<()> {
 }
 
 async fn check_node() -> Result<()> {
-    let output = Command::new("node").arg("--version").output().await;
-    let Ok(output) = output else {
-        bail!(
-            "expected Node {NODE} or newer, but found no `node`: install it from your package manager or nodejs.org"
-        );
+    let expected = format!("expected Node {}.{} or newer", NODE.0, NODE.1);
+    let Ok(output) = Command::new("node").arg("--version").output().await else {
+        bail!("{expected}, but found no `node`: install it from your package manager or nodejs.org");
     };
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let major = version.trim_start_matches('v').split('.').next().and_then(|text| text.parse::<u32>().ok());
-    if major.is_none_or(|major| major < NODE) {
-        bail!("expected Node {NODE} or newer, but found {version}");
+    let mut parts = version.trim_start_matches('v').split('.').map_while(|part| part.parse().ok());
+    if parts.next().zip(parts.next()).is_none_or(|found| found < NODE) {
+        bail!("{expected}, but found {version}: install a newer one from nodejs.org");
     }
     Ok(())
 }

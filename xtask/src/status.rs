@@ -1,16 +1,30 @@
 //! `cargo xtask status`: where the running stack is.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use clap::ValueEnum;
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use nix::fcntl::{Flock, FlockArg};
 
-use crate::dev::{ENV_FILE, lock};
 use crate::project::scratch;
+use crate::stack::ENV_FILE;
+
+/// What `cargo xtask status` takes.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The form of the output.
+    #[arg(short, long, value_enum, default_value = "env")]
+    output: Format,
+    /// The folder that `dev` was given with --data.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+}
 
 /// How the status is printed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Format {
+enum Format {
     /// `NAME=value` lines, for a shell or an `.env` file.
     Env,
     /// One JSON object.
@@ -21,17 +35,24 @@ pub enum Format {
 ///
 /// # Errors
 /// Where no `dev` is running.
-pub fn text(format: Format) -> Result<String> {
-    // The file outlives a `dev` that was killed; its lock does not.
-    if lock(&scratch("")).is_ok() {
-        bail!("no stack is running here: start it with `cargo xtask dev`");
+pub fn text(arguments: Arguments) -> Result<String> {
+    let folder = arguments.data.unwrap_or_else(|| scratch(""));
+    let file = folder.join(ENV_FILE);
+    if !held(&file) {
+        bail!("no stack is running on {}: start it with `cargo xtask dev`", folder.display());
     }
-    let text = std::fs::read_to_string(scratch(ENV_FILE)).context("the stack is still starting")?;
-    match format {
+    let text = std::fs::read_to_string(file)?;
+    match arguments.output {
         Format::Env => Ok(text),
         Format::Json => {
             let pairs: BTreeMap<_, _> = text.lines().filter_map(|line| line.split_once('=')).collect();
             Ok(serde_json::to_string_pretty(&pairs)? + "\n")
         }
     }
+}
+
+/// Whether the `dev` that wrote the file still runs: it outlives one that was killed, its lock does not.
+fn held(file: &Path) -> bool {
+    // `dev` waits for this lock, which is let go at once, so asking never makes it fail.
+    File::open(file).is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
 }

@@ -35,6 +35,8 @@ enum Check {
     Deny,
     /// The pure rules and the tools.
     Unit,
+    /// What would be deployed as Cloudflare Workers, made by wrangler and not sent.
+    Deploy,
     /// The whole system, on both hosts.
     Integration,
 }
@@ -83,10 +85,9 @@ async fn run_check(check: Check, count: &mut Count) -> Result<()> {
             commands.push(deno("fmt --check --quiet --options-line-width=110", typescript()?));
         }
         Check::Lint => {
-            commands.push(cargo("clippy --locked --quiet --workspace --all-targets -- -D warnings"));
+            commands.push(cargo("clippy --locked --workspace --all-targets -- -D warnings"));
             // The functions once more for what they run on: much of their code is compiled for wasm alone.
-            let mut wasm =
-                cargo("clippy --locked --quiet --target wasm32-unknown-unknown --package ordak-edge");
+            let mut wasm = cargo("clippy --locked --target wasm32-unknown-unknown --package ordak-edge");
             wasm.args(functions()?.iter().flat_map(|name| ["--package", name]))
                 .args(["--", "-D", "warnings"]);
             commands.push(wasm);
@@ -100,10 +101,9 @@ async fn run_check(check: Check, count: &mut Count) -> Result<()> {
             commands.push(deny);
         }
         Check::Unit => {
-            commands.push(cargo(
-                "test --locked --quiet --package ordak-core --package ordak-edge --package xtask",
-            ));
+            commands.push(cargo("test --locked --package ordak-core --package ordak-edge --package xtask"));
         }
+        Check::Deploy => commands.extend(functions()?.iter().map(|name| deploy(name))),
         Check::Integration => commands.push(cargo("test --locked --package ordak-tests")),
     }
     for command in commands {
@@ -141,6 +141,19 @@ fn cargo(arguments: &str) -> Command {
 fn deno(arguments: &str, files: Vec<String>) -> Command {
     let mut command = command(npm_package("@deno/linux-x64-glibc/deno"), arguments);
     command.args(files).env("DENO_DIR", scratch("deno")).env("DENO_NO_UPDATE_CHECK", "1");
+    command
+}
+
+/// A trial run of deploying a function to Cloudflare: it says nothing to anybody and keeps what it writes
+/// about itself in `target/`.
+fn deploy(function: &str) -> Command {
+    let mut command = command(npm_package(".bin/wrangler"), "deploy --dry-run --env");
+    command.arg(function).arg("--outdir").arg(scratch("deploy").join(function)).envs([
+        ("WRANGLER_SEND_METRICS", "false"),
+        ("WRANGLER_HIDE_BANNER", "true"),
+        ("CI", "1"),
+    ]);
+    command.env("HOME", scratch("wrangler")).env("XDG_CONFIG_HOME", scratch("wrangler"));
     command
 }
 

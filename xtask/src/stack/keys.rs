@@ -1,7 +1,7 @@
 //! The local stack's secrets: made at random when its data is first created, kept beside it.
 
+use std::fmt;
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -11,8 +11,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::files::write_private;
+
 /// Every secret of one local stack.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Keys {
     /// Signs the tokens that PostgREST and Auth accept.
     pub jwt_secret: String,
@@ -34,6 +36,13 @@ pub struct Keys {
     pub signing_secret: String,
 }
 
+impl fmt::Debug for Keys {
+    /// Without the secrets: what is printed ends up in logs.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
 impl Keys {
     /// The secrets at `path`; made and written there when it is missing.
     ///
@@ -45,21 +54,21 @@ impl Keys {
                 .with_context(|| format!("cannot understand {}", path.display()));
         }
         let keys = Keys::random()?;
-        let mut file = std::fs::File::options().create_new(true).write(true).mode(0o600).open(path)?;
-        serde_json::to_writer_pretty(&mut file, &keys)?;
+        write_private(path, serde_json::to_vec_pretty(&keys)?)?;
         Ok(keys)
     }
 
     fn random() -> Result<Keys> {
-        let jwt_secret = random(33)?;
-        let standard_webhooks = || Ok::<_, anyhow::Error>(format!("whsec_{}", STANDARD.encode(bytes(24)?)));
+        let jwt_secret = random::<33>()?;
+        let standard_webhooks =
+            || Ok::<_, anyhow::Error>(format!("whsec_{}", STANDARD.encode(random_bytes::<24>()?)));
         Ok(Keys {
             anon: token(&jwt_secret, "anon")?,
             service_role: token(&jwt_secret, "service_role")?,
-            publishable: format!("sb_publishable_{}", random(16)?),
-            secret: format!("sb_secret_{}", random(16)?),
-            password: random(16)?,
-            webhook_secret: random(24)?,
+            publishable: format!("sb_publishable_{}", random::<16>()?),
+            secret: format!("sb_secret_{}", random::<16>()?),
+            password: random::<16>()?,
+            webhook_secret: random::<24>()?,
             orders_secret: standard_webhooks()?,
             signing_secret: standard_webhooks()?,
             jwt_secret,
@@ -79,12 +88,13 @@ fn token(secret: &str, role: &str) -> Result<String> {
     Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(mac)))
 }
 
-fn random(length: usize) -> Result<String> {
-    Ok(URL_SAFE_NO_PAD.encode(bytes(length)?))
+fn random<const LENGTH: usize>() -> Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(random_bytes::<LENGTH>()?))
 }
 
-fn bytes(length: usize) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
+/// Bytes that nobody can guess.
+pub(super) fn random_bytes<const LENGTH: usize>() -> std::io::Result<[u8; LENGTH]> {
+    let mut bytes = [0; LENGTH];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)
 }

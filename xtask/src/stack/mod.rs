@@ -11,14 +11,18 @@ pub mod shopify;
 pub mod supervise;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use futures_util::future::select_all;
+use nix::fcntl::Flock;
 use nix::sys::signal::Signal;
+use reqwest::RequestBuilder;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -27,7 +31,8 @@ pub use self::keys::Keys;
 use self::postgres::Postgres;
 use self::shopify::Shopify;
 use self::supervise::{Service, Supervisor};
-use crate::build::generated;
+use crate::build::{CRASH_FUNCTION, generated};
+use crate::files::{try_lock, write_private};
 use crate::progress::step;
 use crate::project::{functions, npm_package, root, scratch};
 
@@ -37,12 +42,15 @@ const START: Duration = Duration::from_secs(60);
 /// Where services listen; connections get their ports from 32768 on.
 const PORTS: Range<u16> = 20_000..32_000;
 
+/// The file in a stack's folder in which a running `dev` says where it is.
+pub(crate) const ENV_FILE: &str = "stack.env";
+
 /// What a stack is started with.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where its data lives.
     pub folder: PathBuf,
-    /// The gateway's port; none picks a free one.
+    /// The gateway's port; none and 0 pick a free one.
     pub port: Option<u16>,
     /// Whether commits survive a crash of the machine; tests need not wait for that.
     pub durable: bool,
@@ -65,6 +73,8 @@ pub struct Stack {
     tasks: Vec<tokio::task::JoinHandle<()>>,
     services: BTreeMap<String, Service>,
     supervisor: Supervisor,
+    /// Let go last, when nothing runs any more.
+    _lock: Flock<File>,
 }
 
 impl Stack {
@@ -75,25 +85,16 @@ impl Stack {
     /// not start; what had started is stopped.
     pub async fn start(options: Options) -> Result<Stack> {
         let folder = options.folder;
-        std::fs::create_dir_all(&folder)?;
-        let (listener, port) = listen(options.port).await?;
+        let lock = claim(&folder)?;
+        let chosen = options.port.filter(|port| *port != 0);
         // Beside the gateway's port where that is free, so that a DATABASE_URL stays the same.
-        let database = Postgres::new(&folder, port_at(port + 1)?).await?;
-        if options.fresh {
-            database.erase()?;
-            let _ = std::fs::remove_file(folder.join("keys.json"));
-        }
-        let keys = folder.join("keys.json");
-        if database.exists() && !keys.exists() {
-            bail!(
-                "the database in {} has lost its keys: start with --fresh, which deletes it",
-                folder.display()
-            );
-        }
-        let keys = Keys::load(&keys)?;
+        let beside = |offset| port_at(chosen.and_then(|port| port.checked_add(offset)));
+        let (listener, port) = listen(chosen.map_or_else(free_port, Ok)?).await?;
+        let database = Postgres::new(&folder, beside(1)?).await?;
+        let keys = load_keys(&folder, &database, options.fresh)?;
         let (table, supervisor) = (Table::default(), Supervisor::start()?);
         let gateway = gateway::serve(listener, table.clone(), keys.clone());
-        let standin = listen(Some(port_at(port + 2)?)).await?;
+        let standin = listen(beside(2)?).await?;
         let (shopify, standin) =
             Shopify::start(standin, format!("http://127.0.0.1:{port}"), keys.webhook_secret.clone())?;
         let mut stack = Stack {
@@ -108,6 +109,7 @@ impl Stack {
             tasks: vec![gateway, standin],
             services: BTreeMap::new(),
             supervisor,
+            _lock: lock,
         };
         match stack.start_services().await {
             Ok(()) => Ok(stack),
@@ -155,8 +157,8 @@ impl Stack {
             ("PGRST_LOG_LEVEL", "warn".into()),
         ]);
         // Ready is when an RPC works, which takes the database, the schema and our key.
-        let ready = format!("http://127.0.0.1:{}/rpc/ready", self.rest_port);
-        self.run("postgrest", command, &ready, |status| status == 200).await?;
+        let ready = probe(self.rest_port, "/rpc/ready").bearer_auth(&self.keys.service_role);
+        self.run("postgrest", command, ready, |status| status == 200).await?;
         self.targets().rest = self.rest_port;
         Ok(())
     }
@@ -187,8 +189,8 @@ impl Stack {
             "--no-admin",
         ]);
         command.arg("--config").arg(&config);
-        let ready = format!("http://127.0.0.1:{port}/auth/v1/health");
-        let result = self.run("auth", command, &ready, |status| status == 200).await;
+        let ready = probe(port, "/auth/v1/health");
+        let result = self.run("auth", command, ready, |status| status == 200).await;
         std::fs::remove_file(config)?;
         result?;
         self.targets().auth = port;
@@ -197,7 +199,8 @@ impl Stack {
 
     async fn start_functions(&mut self, names: &[String]) -> Result<()> {
         for name in names {
-            let port = self.start_function(name, self.function_env()).await?;
+            let port = free_port()?;
+            self.run_function(name, name, port, self.function_env()).await?;
             self.targets().functions.insert(name.clone(), port);
         }
         Ok(())
@@ -209,25 +212,20 @@ impl Stack {
     /// Where it does not answer.
     pub async fn start_function(&mut self, name: &str, env: Vec<(String, String)>) -> Result<u16> {
         let port = free_port()?;
-        let mut command = Command::new(npm_package("@deno/linux-x64-glibc/deno"));
-        command.args([
-            "run",
-            "--quiet",
-            "--no-prompt",
-            "--no-remote",
-            "--no-npm",
-            "--no-lock",
-            "--no-config",
-        ]);
-        command.args(["--allow-net=127.0.0.1", "--allow-env"]).arg(entry(name, "index.ts"));
-        command.env_clear().envs(env).envs([
-            ("DENO_DIR", scratch("deno").to_string_lossy().into_owned()),
-            ("DENO_SERVE_ADDRESS", format!("tcp:127.0.0.1:{port}")),
-            ("DENO_NO_UPDATE_CHECK", "1".into()),
-            ("NO_COLOR", "1".into()),
-        ]);
-        self.run(&service_name(name, port), command, &format!("http://127.0.0.1:{port}/"), answered).await?;
+        self.run_function(&service_name(name, port), name, port, env).await?;
         Ok(port)
+    }
+
+    async fn run_function(
+        &mut self,
+        service: &str,
+        name: &str,
+        port: u16,
+        env: Vec<(String, String)>,
+    ) -> Result<()> {
+        let flags = ["--no-remote", "--no-npm", "--no-config", "--allow-net=127.0.0.1"];
+        let command = serve_on_deno(&entry(name, "index.ts"), &flags, port, env);
+        self.run(service, command, probe(port, "/"), answered).await
     }
 
     /// Starts functions in one workerd, each with its environment, and answers with their ports.
@@ -242,11 +240,11 @@ impl Stack {
         });
         let config = self.folder.join("workerd.json");
         let text = serde_json::json!({"compatibilityDate": compatibility_date()?, "workers": workers.collect::<Vec<_>>()});
-        std::fs::write(&config, text.to_string())?;
+        write_private(&config, text.to_string())?;
         let mut command = Command::new("node");
         command.arg(root().join("xtask/src/stack/workerd.mjs")).arg(config).current_dir(root());
-        let last = ports.last().context("expected a function, but found none")?;
-        self.run("workerd", command, &format!("http://127.0.0.1:{last}/"), answered).await?;
+        let last = *ports.last().context("expected a function, but found none")?;
+        self.run("workerd", command, probe(last, "/"), answered).await?;
         Ok(ports)
     }
 
@@ -264,12 +262,20 @@ impl Stack {
         .to_vec()
     }
 
-    async fn run(&mut self, name: &str, command: Command, url: &str, ready: fn(u16) -> bool) -> Result<()> {
+    /// Starts a service and waits until it answers the request with a status that means that it is ready.
+    async fn run(
+        &mut self,
+        name: &str,
+        command: Command,
+        request: RequestBuilder,
+        ready: fn(u16) -> bool,
+    ) -> Result<()> {
         let log = self.log(name);
         let mut service = self.supervisor.spawn(name, command, &log, Signal::SIGTERM)?;
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
-        let probe = || client.get(url).bearer_auth(&self.keys.service_role).send();
-        let answers = async || probe().await.is_ok_and(|response| ready(response.status().as_u16()));
+        let answers = async || {
+            let Some(request) = request.try_clone() else { return false };
+            request.send().await.is_ok_and(|response| ready(response.status().as_u16()))
+        };
         let result = service.until(START, answers).await;
         self.services.insert(name.to_owned(), service);
         result
@@ -300,7 +306,10 @@ impl Stack {
 
     /// A function's service on Deno.
     pub fn function(&self, name: &str, port: u16) -> Option<&Service> {
-        self.services.get(&service_name(name, port))
+        match self.function_port(name) == Some(port) {
+            true => self.services.get(name),
+            false => self.services.get(&service_name(name, port)),
+        }
     }
 
     /// The port of a function that the gateway knows.
@@ -320,7 +329,7 @@ impl Stack {
     ) -> Result<u16> {
         let port = free_port()?;
         let command = command(port, self.function_env());
-        self.run(name, command, &format!("http://127.0.0.1:{port}/"), answered).await?;
+        self.run(name, command, probe(port, "/"), answered).await?;
         Ok(port)
     }
 
@@ -336,25 +345,13 @@ impl Stack {
     /// # Errors
     /// Always: with what ended and where its log is.
     pub async fn watch(&mut self) -> Result<()> {
-        let mut ends: Vec<_> = self
-            .services
-            .values_mut()
-            .map(|service| {
-                Box::pin(async move {
-                    let status = service.ended().await;
-                    (service.name.clone(), service.log().to_owned(), status)
-                })
+        let ends = self.services.values_mut().map(|service| {
+            Box::pin(async move {
+                let status = service.ended().await;
+                (&service.name, service.log(), status)
             })
-            .collect();
-        let (name, log, status) = std::future::poll_fn(|context| {
-            ends.iter_mut()
-                .find_map(|end| match end.as_mut().poll(context) {
-                    std::task::Poll::Ready(ended) => Some(std::task::Poll::Ready(ended)),
-                    std::task::Poll::Pending => None,
-                })
-                .unwrap_or(std::task::Poll::Pending)
-        })
-        .await;
+        });
+        let ((name, log, status), ..) = select_all(ends).await;
         bail!("{name} ended unexpectedly ({}); its log is {}", status?, log.display());
     }
 
@@ -394,7 +391,26 @@ fn answered(_status: u16) -> bool {
     true
 }
 
-/// The name of a function's service on Deno.
+/// A request that shows whether the service on a port answers; these machines can be busy.
+fn probe(port: u16, path: &str) -> RequestBuilder {
+    reqwest::Client::new().get(format!("http://127.0.0.1:{port}{path}")).timeout(Duration::from_secs(2))
+}
+
+/// The command that serves a TypeScript file on Deno, with what both the functions and others need and the
+/// caller's own flags.
+pub(crate) fn serve_on_deno(file: &Path, flags: &[&str], port: u16, env: Vec<(String, String)>) -> Command {
+    let mut command = Command::new(npm_package("@deno/linux-x64-glibc/deno"));
+    command.args(["run", "--quiet", "--no-prompt", "--no-lock", "--allow-env"]).args(flags).arg(file);
+    command.env_clear().envs(env).envs([
+        ("DENO_DIR", scratch("deno").to_string_lossy().into_owned()),
+        ("DENO_SERVE_ADDRESS", format!("tcp:127.0.0.1:{port}")),
+        ("DENO_NO_UPDATE_CHECK", "1".into()),
+        ("NO_COLOR", "1".into()),
+    ]);
+    command
+}
+
+/// The name of the service of a function beside the gateway's own, of which there can be many.
 fn service_name(function: &str, port: u16) -> String {
     format!("{function}-{port}")
 }
@@ -411,24 +427,57 @@ fn compatibility_date() -> Result<String> {
     Ok(date.context("wrangler.toml has no compatibility_date")?.trim_matches('"').to_owned())
 }
 
-/// A listener on the loopback, on the port that was asked for or on a free one.
-async fn listen(port: Option<u16>) -> Result<(TcpListener, u16)> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
-    let listener = TcpListener::bind(address).await.map_err(|error| match (error.kind(), port) {
-        (std::io::ErrorKind::AddrInUse, Some(port)) => {
-            anyhow::anyhow!("port {port} is taken: stop what listens there, or choose another with --port")
+/// Makes a folder this stack's own for as long as the lock lives, without what the last one left there.
+fn claim(folder: &Path) -> Result<Flock<File>> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let Some(lock) = try_lock(&folder.join("lock"))? else {
+        bail!("another one runs on the data in {}: stop it first", folder.display());
+    };
+    let _ = std::fs::remove_file(folder.join(ENV_FILE));
+    let functions = functions()?;
+    let services = ["auth", "postgres", "postgrest", "workerd", CRASH_FUNCTION];
+    for entry in folder.read_dir()? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let Some(stem) = name.strip_suffix(".log") else { continue };
+        // Functions beside the gateway's own have a port in their names.
+        let service = stem.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+        if services.contains(&service) || functions.iter().any(|function| function == service) {
+            std::fs::remove_file(folder.join(&name))?;
+        }
+    }
+    Ok(lock)
+}
+
+/// The keys of the data in a folder; both are made anew where that was asked for.
+fn load_keys(folder: &Path, database: &Postgres, fresh: bool) -> Result<Keys> {
+    let keys = folder.join("keys.json");
+    if fresh {
+        database.erase()?;
+        let _ = std::fs::remove_file(&keys);
+    }
+    if database.exists() && !keys.exists() {
+        bail!("the database in {} has lost its keys: start with --fresh, which deletes it", folder.display());
+    }
+    Keys::load(&keys)
+}
+
+/// A listener on a port of the loopback.
+async fn listen(port: u16) -> Result<(TcpListener, u16)> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
+    let listener = listener.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow!("port {port} is taken: stop what listens there, or choose another with --port")
         }
         _ => error.into(),
     })?;
-    let port = listener.local_addr()?.port();
     Ok((listener, port))
 }
 
-/// The port itself where it is free, else another that is.
-fn port_at(port: u16) -> Result<u16> {
-    match std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-        Ok(_) => Ok(port),
-        Err(_) => free_port(),
+/// The port itself where there is one and it is free, else another that is.
+fn port_at(port: Option<u16>) -> Result<u16> {
+    match port {
+        Some(port) if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() => Ok(port),
+        _ => free_port(),
     }
 }
 

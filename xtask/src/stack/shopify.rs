@@ -3,7 +3,8 @@
 //! It listens too, so that a person can send deliveries with curl and see what became of them. Not here:
 //! anything that real Shopify would not do; a forged request is made by whoever wants one.
 
-use std::sync::{Arc, Mutex};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -18,11 +19,16 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::keys::random_bytes;
+
 /// How long Shopify waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The API version that bodies are rendered in.
 const API_VERSION: &str = "2026-07";
+
+/// How many of the webhooks that it sent the stand-in remembers.
+const REMEMBERED: usize = 1000;
 
 /// A running stand-in; clones share its state.
 #[derive(Clone)]
@@ -31,7 +37,7 @@ pub struct Shopify {
     target: String,
     secret: String,
     client: reqwest::Client,
-    sent: Arc<Mutex<Vec<Sent>>>,
+    sent: Arc<Mutex<VecDeque<Sent>>>,
 }
 
 /// A webhook to be sent.
@@ -67,11 +73,9 @@ pub struct Sent {
 
 /// A new delivery id, of the form that Shopify uses.
 pub fn delivery_id() -> String {
-    let mut bytes = [0u8; 16];
-    // Reading from this device does not fail on Linux; ids that repeat would be seen at once.
-    let _ = std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes));
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    // This does not fail on Linux; ids that repeat would be seen at once.
+    let hex: String =
+        random_bytes::<16>().unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
@@ -145,14 +149,22 @@ impl Shopify {
             answer,
             duration_ms: start.elapsed().as_secs_f64() * 1000.0,
         };
-        self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(sent.clone());
+        let mut remembered = self.remembered();
+        if remembered.len() == REMEMBERED {
+            remembered.pop_front();
+        }
+        remembered.push_back(sent.clone());
         Ok(sent)
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, VecDeque<Sent>> {
+        self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-/// `GET /deliveries`: everything that was sent.
-async fn list(State(shopify): State<Shopify>) -> Json<Vec<Sent>> {
-    Json(shopify.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone())
+/// `GET /deliveries`: what was sent lately, oldest first.
+async fn list(State(shopify): State<Shopify>) -> Json<VecDeque<Sent>> {
+    Json(shopify.remembered().clone())
 }
 
 /// `POST /deliveries`: sends one.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -71,6 +71,8 @@ impl Supervisor {
                 Ok(())
             });
         }
+        // Where exec fails, the watchdog keeps a pid that we never learn. That does no harm: it is nobody's,
+        // and the command that could not start a service ends soon, the watchdog with it.
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let pid = child.id().context("a service that just started has a process id")?;
         let pid = Pid::from_raw(pid.try_into()?);
@@ -123,21 +125,41 @@ impl Service {
         ready: impl Fn() -> F,
     ) -> Result<()> {
         let poll = async {
-            while !ready().await {
+            loop {
+                let ready = ready().await;
+                // Also after an answer: where ours has ended, another program on its port gave it.
                 if let Some(status) = self.child.try_wait()? {
                     bail!("{} ended ({status})", self.name);
                 }
+                if ready {
+                    return Ok(());
+                }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Ok(())
         };
         match timeout(limit, poll).await {
             Ok(result) => result,
             Err(_) => bail!("{} was not ready within {} s", self.name, limit.as_secs()),
         }
-        .with_context(|| {
-            format!("{}; its log {} ends with:\n{}", self.name, self.log.display(), tail(&self.log))
-        })
+        .with_context(|| self.last_words())
+    }
+
+    /// Waits until the service has done its work and ended.
+    ///
+    /// # Errors
+    /// With the end of its log where it fails.
+    pub async fn finish(mut self, supervisor: &Supervisor) -> Result<()> {
+        let status = self.child.wait().await?;
+        supervisor.forget(self.pid);
+        if status.success() {
+            return Ok(());
+        }
+        Err(anyhow!("{} failed ({status})", self.name)).with_context(|| self.last_words())
+    }
+
+    /// What it said last.
+    fn last_words(&self) -> String {
+        format!("{}; its log {} ends with:\n{}", self.name, self.log.display(), tail(&self.log))
     }
 
     /// Waits for the service to end by itself.
@@ -162,11 +184,9 @@ impl Service {
             Signal::SIGINT => kill(self.pid, self.end),
             _ => killpg(self.pid, self.end),
         };
-        if timeout(GRACE, self.child.wait()).await.is_err() {
-            let _ = killpg(self.pid, Signal::SIGKILL);
-            let _ = self.child.wait().await;
-        }
-        supervisor.forget(self.pid);
+        let _ = timeout(GRACE, self.child.wait()).await;
+        // It may not have listened, or have ended before what it started.
+        self.kill(supervisor).await;
     }
 }
 
