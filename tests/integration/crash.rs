@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+use xtask::build::CRASH_FUNCTION;
+
 use crate::support::*;
 
 /// How many requests are inside the module when it crashes.
@@ -19,22 +22,35 @@ fn workerd_survives_crashes() {
 
 async fn survives_crashes(host: Host) {
     let url = shared().crash(host);
-    let ask = async |query: &str| Answer::of(reqwest::get(format!("{url}?{query}")).await.unwrap()).await;
+    let ask = async |query: &str| Answer::get(format!("{url}?{query}")).await;
     for way in ["panic", "trap", "overflow", "memory"] {
-        let waiting: Vec<_> =
-            (0..IN_FLIGHT).map(|_| tokio::spawn(Answer::get(format!("{url}?sleep=20000")))).collect();
-        until_asleep(&url, IN_FLIGHT).await;
+        let ids: Vec<_> = (0..IN_FLIGHT).map(|at| format!("{way}-{host:?}-{at}")).collect();
+        let waiting: Vec<_> = ids
+            .iter()
+            .map(|id| {
+                let request = client().get(format!("{url}?sleep=20000")).header("x-request-id", id);
+                tokio::spawn(Answer::to(request))
+            })
+            .collect();
+        let asleep = async || Answer::get(format!("{url}?asleep")).await.body == IN_FLIGHT;
+        until("every request asleep in the module", async || asleep().await.then_some(())).await;
         let start = Instant::now();
-        let crashed = ask(way).await;
+        let guilty = format!("{way}-{host:?}");
+        let crashed = Answer::to(client().get(format!("{url}?{way}")).header("x-request-id", &guilty)).await;
         assert_eq!(crashed.said(), "500 SYS005", "{way} on {host:?}");
-        assert!(crashed.header("x-request-id").is_some());
-        for waiting in waiting {
+        assert_eq!(crashed.header("x-request-id"), Some(guilty.as_str()));
+        for (waiting, id) in waiting.into_iter().zip(&ids) {
             let answer = waiting.await.unwrap();
             assert_eq!(answer.said(), "503 SYS001", "{way} on {host:?}");
+            assert_eq!(answer.header("x-request-id"), Some(id.as_str()));
             assert!(answer.header("retry-after").is_some());
         }
         assert!(start.elapsed() < Duration::from_secs(10), "they were answered at once, not when they woke");
         assert_eq!(ask("").await.status, 200, "after {way} on {host:?}");
+        logged(host, &guilty, "SYS005", 500).await;
+        for id in &ids {
+            logged(host, id, "SYS001", 503).await;
+        }
     }
     for _ in 0..10 {
         assert_eq!(ask("panic").await.said(), "500 SYS005");
@@ -42,9 +58,15 @@ async fn survives_crashes(host: Host) {
     assert_eq!(ask("").await.status, 200);
 }
 
-/// Waits until so many requests sleep inside the module, by its own count.
-async fn until_asleep(url: &str, expected: usize) {
-    while Answer::get(format!("{url}?asleep")).await.body != expected {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+/// A request that a crash ended has its one line in the log, as if it had lived.
+async fn logged(host: Host, id: &str, outcome: &str, status: u16) {
+    let log = shared().log(host, CRASH_FUNCTION, Variant::Plain);
+    let line = log_line(&log, &format!("of the request {id}"), |line| line["request_id"] == id).await;
+    assert_eq!(
+        (&line["outcome"], &line["status"], &line["level"]),
+        (&json!(outcome), &json!(status), &json!("error"))
+    );
+    assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
+    let lines = log_lines(&log).iter().filter(|line| line["request_id"] == id).count();
+    assert_eq!(lines, 1, "{id} in {}", log.display());
 }

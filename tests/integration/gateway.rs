@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::catalogue::tables;
 use crate::support::*;
 
 fn url(path: &str) -> String {
@@ -25,11 +26,11 @@ fn both_styles_of_keys_open_the_database_and_no_other_does() {
     run(async {
         let keys = &shared().stack.keys;
         let ready = async |key: Option<&str>| {
-            let mut request = reqwest::Client::new().post(url("/rest/v1/rpc/ready")).json(&json!({}));
+            let mut request = client().post(url("/rest/v1/rpc/ready")).json(&json!({}));
             if let Some(key) = key {
                 request = request.header("apikey", key);
             }
-            Answer::of(request.send().await.unwrap()).await
+            Answer::to(request).await
         };
         for key in [&keys.service_role, &keys.secret] {
             let answer = ready(Some(key)).await;
@@ -46,28 +47,52 @@ fn both_styles_of_keys_open_the_database_and_no_other_does() {
     });
 }
 
+/// Signs a person up and in; answers with both tokens.
+async fn person() -> [String; 2] {
+    let credentials =
+        json!({"email": format!("cook{}@example.com", number()), "password": "a long password"});
+    let token = async |path: &str| {
+        let request = client().post(url(path)).header("apikey", &shared().stack.keys.publishable);
+        let answer = Answer::to(request.json(&credentials)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body["access_token"].as_str().unwrap().to_owned()
+    };
+    [token("/auth/v1/signup").await, token("/auth/v1/token?grant_type=password").await]
+}
+
 #[test]
-fn a_person_signs_up_logs_in_and_is_still_nobody_to_the_functions_rpcs() {
+fn a_person_signs_up_logs_in_and_may_call_no_rpc_and_reach_no_table() {
     run(async {
-        let keys = &shared().stack.keys;
-        let client = reqwest::Client::new();
-        let credentials =
-            json!({"email": format!("cook{}@example.com", number()), "password": "a long password"});
-        for path in ["/auth/v1/signup", "/auth/v1/token?grant_type=password"] {
-            let answer = client
-                .post(url(path))
-                .header("apikey", &keys.publishable)
-                .json(&credentials)
-                .send()
-                .await
-                .unwrap();
-            let answer = Answer::of(answer).await;
-            assert_eq!(answer.status, 200, "{answer:?}");
-            let token = answer.body["access_token"].as_str().unwrap().to_owned();
-            let request =
-                client.post(url("/rest/v1/rpc/ready")).header("apikey", &keys.publishable).bearer_auth(token);
-            let answer = Answer::of(request.json(&json!({})).send().await.unwrap()).await;
-            assert_eq!((answer.status, answer.body["code"].as_str()), (403, Some("42501")));
+        let key = &shared().stack.keys.publishable;
+        let database = database(&shared().stack).await;
+        let sql = "select proname::text, proargnames from pg_proc where pronamespace = 'api'::regnamespace";
+        let rpcs = database.query(sql, &[]).await.unwrap();
+        assert!(rpcs.len() >= 4);
+        let tables = tables().await;
+        for token in person().await {
+            for rpc in &rpcs {
+                let names: Option<Vec<String>> = rpc.get(1);
+                let arguments: serde_json::Map<_, _> =
+                    names.unwrap_or_default().into_iter().map(|name| (name, json!(null))).collect();
+                let path = format!("/rest/v1/rpc/{}", rpc.get::<_, String>(0));
+                let request = client().post(url(&path)).header("apikey", key).bearer_auth(&token);
+                let answer = Answer::to(request.json(&arguments)).await;
+                assert_eq!(answer.said(), "403 42501", "{path}: {answer:?}");
+            }
+            for table in &tables {
+                for (schema, expected) in [("api", 404), ("ordak", 406)] {
+                    for method in ["GET", "POST", "PATCH", "DELETE"] {
+                        let request = client()
+                            .request(method.parse().unwrap(), url(&format!("/rest/v1/{table}")))
+                            .header("apikey", key)
+                            .bearer_auth(&token)
+                            .header("accept-profile", schema)
+                            .header("content-profile", schema);
+                        let status = Answer::to(request.json(&json!({}))).await.status;
+                        assert_eq!(status, expected, "{method} {schema}.{table}");
+                    }
+                }
+            }
         }
     });
 }
@@ -75,7 +100,7 @@ fn a_person_signs_up_logs_in_and_is_still_nobody_to_the_functions_rpcs() {
 #[test]
 fn browsers_of_any_origin_may_ask() {
     run(async {
-        let request = reqwest::Client::new().request(reqwest::Method::OPTIONS, url("/rest/v1/rpc/ready"));
+        let request = client().request(reqwest::Method::OPTIONS, url("/rest/v1/rpc/ready"));
         let answer = request.header("origin", "http://localhost:5173").send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 204);
         assert_eq!(answer.headers()["access-control-allow-origin"], "*");

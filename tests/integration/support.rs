@@ -1,23 +1,26 @@
 //! What the tests share: the stack, a way to send webhooks, and looks into the database.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::Duration;
 
+use ordak_core::route::{HEALTH, ROUTES, WEBHOOKS_SHOPIFY};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 use xtask::build::CRASH_FUNCTION;
 use xtask::stack::order::Order;
 use xtask::stack::postgres::connect;
-use xtask::stack::shopify::Webhook;
+use xtask::stack::shopify::{Sent, Webhook};
 use xtask::stack::{Options, Stack};
 
 pub const BANNOS: &str = "bannos.myshopify.com";
 pub const FLOURLANE: &str = "flour-lane.myshopify.com";
 
-/// The path of the webhooks function.
-pub const WEBHOOKS: &str = ordak_core::route::WEBHOOKS_SHOPIFY.path;
+/// How long a test waits for what it expects; these machines can be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One runtime for all tests, since the shared stack must outlive each of them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
@@ -26,23 +29,41 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a ru
 static SILENCE: LazyLock<std::net::TcpListener> =
     LazyLock::new(|| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
 
+/// The client of all tests: one of its own for each request would cost more than the request.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
+
 /// The stack that all tests use which leave it as it is.
 static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     RUNTIME.block_on(async {
         let mut stack = start("shared").await;
-        let functions: Vec<_> =
-            Variant::ALL.iter().map(|variant| (variant.function(), variant.env(&stack))).collect();
-        let mut deno = Vec::new();
-        for (name, env) in &functions {
-            deno.push(stack.start_function(name, env.clone()).await.unwrap());
+        let functions: Vec<_> = started().collect();
+        let mut ports = HashMap::new();
+        for (name, variant) in &functions {
+            let known = stack.function_port(name).filter(|_| *variant == Variant::Plain);
+            let port = match known {
+                Some(port) => port,
+                None => stack.start_function(name, variant.env(&stack)).await.unwrap(),
+            };
+            ports.insert((Host::Deno, *name, *variant), port);
         }
-        let workerd = stack.start_workers(&functions).await.unwrap();
-        Shared { stack, deno, workerd }
+        let workers: Vec<_> = functions.iter().map(|(name, variant)| (*name, variant.env(&stack))).collect();
+        for ((name, variant), port) in functions.iter().zip(stack.start_workers(&workers).await.unwrap()) {
+            ports.insert((Host::Workerd, *name, *variant), port);
+        }
+        Shared { stack, ports }
     })
 });
 
+/// The functions that run on both hosts: each as it is deployed, the one that crashes, and the webhooks
+/// function in several circumstances.
+fn started() -> impl Iterator<Item = (&'static str, Variant)> {
+    let plain = ROUTES.iter().map(|route| route.function).chain([CRASH_FUNCTION]);
+    let variants = Variant::ODD.iter().map(|variant| (WEBHOOKS_SHOPIFY.function, *variant));
+    plain.map(|name| (name, Variant::Plain)).chain(variants)
+}
+
 /// The runtimes that every function runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Host {
     /// As Supabase runs it.
     Deno,
@@ -50,8 +71,8 @@ pub enum Host {
     Workerd,
 }
 
-/// The webhooks function in several circumstances, and the health function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The circumstances that a function runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Variant {
     /// As it is deployed.
     Plain,
@@ -67,32 +88,18 @@ pub enum Variant {
     WrongKey,
     /// With a key of the new style, as hosted projects list it.
     NewKey,
-    /// Not the webhooks function but health.
-    Health,
-    /// Not the webhooks function but the one that crashes when asked to.
-    Crash,
 }
 
 impl Variant {
-    const ALL: &[Variant] = &[
-        Variant::Plain,
+    /// Those that the webhooks function alone is started in.
+    const ODD: &[Variant] = &[
         Variant::Nowhere,
         Variant::Silent,
         Variant::NoSecret,
         Variant::OwnSecret,
         Variant::WrongKey,
         Variant::NewKey,
-        Variant::Health,
-        Variant::Crash,
     ];
-
-    fn function(self) -> &'static str {
-        match self {
-            Variant::Health => "health",
-            Variant::Crash => CRASH_FUNCTION,
-            _ => "webhooks-shopify",
-        }
-    }
 
     fn env(self, stack: &Stack) -> Vec<(String, String)> {
         let mut env = stack.function_env();
@@ -101,7 +108,7 @@ impl Variant {
             env.push((name.to_owned(), value.to_owned()));
         };
         match self {
-            Variant::Plain | Variant::Health | Variant::Crash => {}
+            Variant::Plain => {}
             Variant::Nowhere => set("SUPABASE_URL", "http://127.0.0.1:9"),
             Variant::Silent => set("SUPABASE_URL", &format!("http://{}", SILENCE.local_addr().unwrap())),
             Variant::NoSecret => set("SHOPIFY_WEBHOOK_SECRET", " "),
@@ -116,11 +123,10 @@ impl Variant {
     }
 }
 
-/// The shared stack and the ports of the functions beside it, in the order of [`Variant::ALL`].
+/// The shared stack and the ports of the functions beside it.
 pub struct Shared {
     pub stack: Stack,
-    deno: Vec<u16>,
-    workerd: Vec<u16>,
+    ports: HashMap<(Host, &'static str, Variant), u16>,
 }
 
 /// Runs a test's body.
@@ -153,9 +159,9 @@ fn folder() -> PathBuf {
 }
 
 impl Shared {
-    fn port(&self, host: Host, variant: Variant) -> u16 {
-        let ports = if host == Host::Deno { &self.deno } else { &self.workerd };
-        ports[Variant::ALL.iter().position(|other| *other == variant).unwrap()]
+    /// Where a function answers on a host, at any path.
+    pub fn url(&self, host: Host, function: &'static str, variant: Variant, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ports[&(host, function, variant)])
     }
 
     /// Where the webhooks function answers on a host.
@@ -165,26 +171,31 @@ impl Shared {
 
     /// Where one of its variants answers.
     pub fn variant(&self, host: Host, variant: Variant) -> String {
-        format!("http://127.0.0.1:{}{WEBHOOKS}", self.port(host, variant))
+        self.url(host, WEBHOOKS_SHOPIFY.function, variant, WEBHOOKS_SHOPIFY.path)
     }
 
     /// Where the health function answers on a host.
     pub fn health(&self, host: Host) -> String {
-        format!("http://127.0.0.1:{}/api/health", self.port(host, Variant::Health))
+        self.url(host, HEALTH.function, Variant::Plain, HEALTH.path)
     }
 
     /// Where the function answers that crashes.
     pub fn crash(&self, host: Host) -> String {
-        format!("http://127.0.0.1:{}/crash", self.port(host, Variant::Crash))
+        self.url(host, CRASH_FUNCTION, Variant::Plain, "/crash")
     }
 
-    /// The log of a variant of the webhooks function.
-    pub fn log(&self, host: Host, variant: Variant) -> PathBuf {
+    /// The log of a function; on workerd all of them share one.
+    pub fn log(&self, host: Host, function: &'static str, variant: Variant) -> PathBuf {
         let service = match host {
-            Host::Deno => self.stack.function(variant.function(), self.port(host, variant)),
+            Host::Deno => self.stack.function(function, self.ports[&(host, function, variant)]),
             Host::Workerd => self.stack.service("workerd"),
         };
         service.unwrap().log().to_owned()
+    }
+
+    /// The logs of every function on every host.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        self.ports.keys().map(|(host, function, variant)| self.log(*host, function, *variant)).collect()
     }
 }
 
@@ -198,10 +209,15 @@ pub struct Answer {
 
 impl Answer {
     pub async fn get(url: String) -> Answer {
-        Answer::of(reqwest::get(url).await.unwrap()).await
+        Answer::to(client().get(url)).await
     }
 
-    pub async fn of(response: reqwest::Response) -> Answer {
+    /// Sends a request.
+    pub async fn to(request: reqwest::RequestBuilder) -> Answer {
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    async fn of(response: reqwest::Response) -> Answer {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
         Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
@@ -209,13 +225,23 @@ impl Answer {
 
     /// The HTTP status with the `status` or `code` of the body: what most tests compare.
     pub fn said(&self) -> String {
-        let word = self.body["status"].as_str().or(self.body["code"].as_str()).unwrap_or_default();
-        format!("{} {word}", self.status)
+        said(self.status, &self.body)
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+}
+
+/// The HTTP status of an answer with the `status` or `code` of its body.
+fn said(status: u16, body: &Value) -> String {
+    let word = body["status"].as_str().or(body["code"].as_str()).unwrap_or_default();
+    format!("{status} {word}")
+}
+
+/// The same of what the Shopify stand-in sent; status 0 where there was no answer.
+pub fn said_to_shopify(sent: &Sent) -> String {
+    said(sent.status.unwrap_or_default(), &serde_json::from_str(&sent.answer).unwrap_or_default())
 }
 
 /// A webhook for an order.
@@ -236,14 +262,33 @@ pub async fn send_raw(url: &str, webhook: &Webhook, body: &[u8]) -> Answer {
 
 /// Sends any headers and body.
 pub async fn send_with(url: &str, headers: &[(&'static str, String)], body: &[u8]) -> Answer {
-    Answer::of(post(url, headers).body(body.to_vec()).send().await.unwrap()).await
+    let request =
+        headers.iter().fold(client().post(url), |request, (name, value)| request.header(*name, value));
+    Answer::to(request.body(body.to_vec())).await
 }
 
-/// A request with headers.
-pub fn post(url: &str, headers: &[(&'static str, String)]) -> reqwest::RequestBuilder {
-    headers
-        .iter()
-        .fold(reqwest::Client::new().post(url), |request, (name, value)| request.header(*name, value))
+/// The client of all tests.
+pub fn client() -> &'static reqwest::Client {
+    &CLIENT
+}
+
+/// Polls until there is something, and fails with what was waited for where there is nothing in time.
+pub async fn until<T>(what: &str, poll: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, poll).await
+}
+
+/// The same with a limit of the caller's own.
+pub async fn until_within<T>(limit: Duration, what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
+    let polling = async {
+        loop {
+            if let Some(found) = poll().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let found = tokio::time::timeout(limit, polling).await;
+    found.unwrap_or_else(|_| panic!("after {limit:?} there was still not {what}"))
 }
 
 /// A connection to a stack's database as the owner of our objects.
@@ -266,4 +311,10 @@ pub fn number() -> i64 {
 pub fn log_lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Waits for a line in a log: hosts write it after the answer, workerd through a pipe.
+pub async fn log_line(path: &Path, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let what = format!("a line in {} {what}", path.display());
+    until(&what, async || log_lines(path).into_iter().find(&wanted)).await
 }

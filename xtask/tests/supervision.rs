@@ -1,12 +1,17 @@
-//! No process of the stack outlives `cargo xtask dev`, however that ends.
+//! `cargo xtask dev` as a person meets it: what it prints works, its data stays, and none of its processes
+//! outlives it, however it ends.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
+use xtask::stack::order::Order;
+use xtask::stack::postgres::connect;
 
 /// A process, told apart from a later one with the same id by its start time.
 type Process = (i32, String);
@@ -38,39 +43,63 @@ fn alive(processes: &BTreeSet<Process>) -> Vec<&Process> {
     processes.iter().filter(|(pid, start)| stat(*pid).is_some_and(|(_, now)| now == *start)).collect()
 }
 
-/// A `dev` of this test's own.
+/// How long `dev` may take to start; several of them do at once here.
+const START: Duration = Duration::from_secs(180);
+
+/// How long everything may take to end.
+const END: Duration = Duration::from_secs(15);
+
+/// A folder of a test's own, deleted with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let folder = std::env::temp_dir().join(format!("ordak-supervision-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Folder(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A `dev` on a folder.
 struct Dev {
     child: Child,
-    folder: PathBuf,
+    log: PathBuf,
 }
 
 impl Dev {
-    fn start(name: &str) -> Dev {
-        let folder = std::env::temp_dir().join(format!("ordak-supervision-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let log = std::fs::File::create(folder.join("dev.log")).unwrap();
+    fn start(folder: &Folder, arguments: &[&str]) -> Dev {
+        let log = folder.0.join("dev.log");
+        let output = std::fs::File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_xtask"))
-            .args(["dev", "--port", "0", "--data"])
-            .arg(&folder)
+            .arg("dev")
+            .args(arguments)
+            .arg("--data")
+            .arg(&folder.0)
             .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
             .spawn()
             .unwrap();
-        Dev { child, folder }
+        Dev { child, log }
     }
 
     fn output(&self) -> String {
-        std::fs::read_to_string(self.folder.join("dev.log")).unwrap()
+        std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Waits until it says that everything runs, and answers with its processes.
-    fn until_running(&mut self) -> BTreeSet<Process> {
+    /// Waits until it says something, and answers with its processes.
+    fn until(&mut self, said: &str) -> BTreeSet<Process> {
         let start = Instant::now();
-        while !self.output().contains("Ctrl-C stops everything") {
+        while !self.output().contains(said) {
             assert!(self.child.try_wait().unwrap().is_none(), "it ended:\n{}", self.output());
-            assert!(start.elapsed() < Duration::from_secs(600), "it does not start:\n{}", self.output());
-            std::thread::sleep(Duration::from_millis(50));
+            assert!(start.elapsed() < START, "it does not say `{said}`:\n{}", self.output());
+            std::thread::sleep(Duration::from_millis(10));
         }
         let processes = descendants(self.child.id() as i32);
         // Postgres and its workers, PostgREST, Auth, the functions, the watchdog.
@@ -78,8 +107,36 @@ impl Dev {
         processes
     }
 
+    fn until_running(&mut self) -> BTreeSet<Process> {
+        self.until("Ctrl-C stops everything")
+    }
+
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Waits for its end, and answers with whether it calls that a success.
+    fn ended(&mut self) -> bool {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            assert!(start.elapsed() < START, "it does not end:\n{}", self.output());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Sends the order that it prints a `curl` for, by pasting that into a shell; answers with what became
+    /// of it.
+    fn paste(&self) -> String {
+        let output = self.output();
+        let from = output.rfind("  curl ").unwrap();
+        let pasted = output[from..].split("\n\n").next().unwrap();
+        assert!(pasted.contains("--data-raw"), "{pasted}");
+        let answer: Value = serde_json::from_str(&shell(pasted)).unwrap();
+        assert_eq!(answer["order_id"], "bannos-1", "{answer}");
+        answer["status"].as_str().unwrap().to_owned()
     }
 }
 
@@ -87,49 +144,181 @@ impl Drop for Dev {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// What a command line prints.
+fn shell(line: &str) -> String {
+    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    assert!(output.status.success(), "{line}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What `status` says of a folder.
+fn status(folder: &Folder, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("status").args(arguments).arg("--data").arg(&folder.0).output().unwrap()
+}
+
+/// The names and values that `status` gives of what runs on a folder, the same in both forms.
+fn env(folder: &Folder) -> BTreeMap<String, String> {
+    let json = status(folder, &["-o", "json"]);
+    assert!(json.status.success(), "{json:?}");
+    let json: BTreeMap<String, String> = serde_json::from_slice(&json.stdout).unwrap();
+    let lines = status(folder, &[]);
+    assert!(lines.status.success(), "{lines:?}");
+    let lines = String::from_utf8(lines.stdout).unwrap();
+    let lines = lines.lines().map(|line| line.split_once('=').unwrap());
+    assert_eq!(lines.map(|(name, value)| (name.into(), value.into())).collect::<BTreeMap<_, _>>(), json);
+    json
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 fn until_gone(processes: &BTreeSet<Process>) {
     let start = Instant::now();
     while !alive(processes).is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(15), "still there: {:?}", alive(processes));
+        assert!(start.elapsed() < END, "still there: {:?}", alive(processes));
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 #[test]
-fn ctrl_c_stops_everything() {
-    let mut dev = Dev::start("interrupt");
-    let processes = dev.until_running();
-    dev.signal(Signal::SIGINT);
-    assert!(dev.child.wait().unwrap().success(), "{}", dev.output());
-    until_gone(&processes);
+fn what_dev_prints_works_ctrl_c_stops_everything_and_the_data_stays_until_fresh() {
+    let folder = Folder::new("interrupt");
+    let names = [
+        "API_URL",
+        "SUPABASE_URL",
+        "SUPABASE_ANON_KEY",
+        "SUPABASE_SERVICE_ROLE_KEY",
+        "DATABASE_URL",
+        "SHOPIFY_WEBHOOK_SECRET",
+        "ORDAK_ORDERS_SECRET",
+        "ORDAK_SIGNING_SECRET",
+        "SHOPIFY_STANDIN_URL",
+    ];
+    let starts: [(&[&str], _); 3] = [
+        (&["--port", "0"], "created"),
+        (&["--port", "0"], "skipped"),
+        (&["--port", "0", "--fresh"], "created"),
+    ];
+    for (arguments, expected) in starts {
+        let mut dev = Dev::start(&folder, arguments);
+        let processes = dev.until_running();
+        let env = env(&folder);
+        for name in names {
+            let value = env.get(name).unwrap_or_else(|| panic!("status lacks {name}"));
+            assert!(!value.is_empty() && dev.output().contains(value), "{name} is not what `dev` printed");
+        }
+        assert_eq!(mode(&folder.0.join("stack.env")), 0o600, "it holds secrets");
+        assert_eq!(
+            shell(&format!(
+                "curl -sS -o /dev/null -w '%{{http_code}}' '{}/api/health?ready'",
+                env["API_URL"]
+            )),
+            "200"
+        );
+        assert_eq!(dev.paste(), expected, "{arguments:?}");
+        assert_eq!(dev.paste(), "skipped", "the same delivery again");
+
+        dev.signal(Signal::SIGINT);
+        assert!(dev.ended(), "{}", dev.output());
+        until_gone(&processes);
+        let after = status(&folder, &[]);
+        let text = String::from_utf8(after.stderr).unwrap();
+        assert!(!after.status.success() && text.contains("no stack is running"), "{text}");
+    }
 }
 
 #[test]
 fn kill_9_leaves_no_orphan_and_the_data_is_whole() {
-    let mut dev = Dev::start("kill");
+    let folder = Folder::new("kill");
+    let mut dev = Dev::start(&folder, &["--port", "0"]);
     let processes = dev.until_running();
+    let order = Order::new("bannos.myshopify.com", 4711);
+    let webhook =
+        serde_json::json!({"topic": "orders/create", "shop_domain": order.shop_domain, "body": order.body()});
+    let file = folder.0.join("webhook.json");
+    std::fs::write(&file, webhook.to_string()).unwrap();
+    let send = format!(
+        "curl -sS '{}/deliveries' -H 'content-type: application/json' --data-binary @{}",
+        env(&folder)["SHOPIFY_STANDIN_URL"],
+        file.display()
+    );
+    let sent: Value = serde_json::from_str(&shell(&send)).unwrap();
+    assert_eq!(sent["status"], 200, "{sent}");
     dev.signal(Signal::SIGKILL);
-    dev.child.wait().unwrap();
+    assert!(!dev.ended());
     until_gone(&processes);
-    // The same data again: its server was stopped in order, so this start needs no recovery.
-    let log = std::fs::read_to_string(dev.folder.join("postgres.log")).unwrap();
+    // Its server was stopped in order, so that the next start needs no recovery.
+    let log = std::fs::read_to_string(folder.0.join("postgres.log")).unwrap();
     assert!(log.contains("database system is shut down"), "{log}");
+
+    let mut next = Dev::start(&folder, &["--port", "0"]);
+    next.until_running();
+    let url = env(&folder)["DATABASE_URL"].clone();
+    let orders: i64 = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let database = connect(&url).await.unwrap();
+        let sql = "select count(*) from ordak.orders as o join ordak.tasks as t on t.order_key = o.id
+                   where o.number = 4711";
+        database.query_one(sql, &[]).await.unwrap().get(0)
+    });
+    assert_eq!(orders, 1, "what was answered 200 is there");
+    next.signal(Signal::SIGTERM);
+    assert!(next.ended(), "{}", next.output());
+}
+
+#[test]
+fn the_demo_shows_the_main_job_and_leaves_nothing_running() {
+    let folder = Folder::new("demo");
+    let mut dev = Dev::start(&folder, &["--demo"]);
+    // Said before the last scenes, while everything runs.
+    let processes = dev.until("answered");
+    assert!(dev.ended(), "{}", dev.output());
+    until_gone(&processes);
+    let output = dev.output();
+    let words: Vec<_> =
+        output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let expected = [
+        "Bannos: one cake 200 created 200 created",
+        "Flourlane: three cakes and candles, to be split 200 created 200 created",
+        "the first delivery again 200 skipped 200 skipped",
+        "a forged signature 401 AUTH001 401 AUTH001",
+        "a store that is not ours 401 AUTH001 401 AUTH001",
+        "a body that breaks off, rightly signed 200 rejected 200 rejected",
+        "a topic that we do not act on 200 ignored 200 ignored",
+        "bannos-25771 Mia Sample 15/12/2026 Pickup B25771 Filling",
+        "flourlane-18617 Mia Sample 15/12/2026 Pickup F18617-A F18617-B F18617-C Filling",
+        "flourlane-18618 Mia Sample 14/12/2026 Pickup F18618 Filling",
+        "Everything was as expected.",
+    ];
+    for row in expected {
+        assert!(words.iter().any(|line| line.starts_with(row)), "`{row}` is not in:\n{output}");
+    }
+}
+
+#[test]
+fn an_interrupted_demo_is_no_success_and_leaves_nothing_running() {
+    let folder = Folder::new("demo-interrupted");
+    let mut dev = Dev::start(&folder, &["--demo"]);
+    let processes = dev.until("answered");
+    dev.signal(Signal::SIGINT);
+    assert!(!dev.ended(), "{}", dev.output());
+    assert!(!dev.output().contains("Everything was as expected"), "{}", dev.output());
+    until_gone(&processes);
 }
 
 /// What `dev` says where it cannot start.
 fn refusal(name: &str, port: &str, path: Option<&str>) -> String {
-    let folder = std::env::temp_dir().join(format!("ordak-supervision-{name}-{}", std::process::id()));
+    let folder = Folder::new(name);
     let mut dev = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    dev.args(["dev", "--port", port, "--data"]).arg(&folder);
+    dev.args(["dev", "--port", port, "--data"]).arg(&folder.0);
     if let Some(path) = path {
         dev.env("PATH", path);
     }
     let output = dev.output().unwrap();
-    let _ = std::fs::remove_dir_all(folder);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && !text.contains("backtrace"), "{text}");
     text
@@ -147,5 +336,6 @@ fn a_taken_port_is_one_clear_sentence() {
 #[test]
 fn a_missing_tool_is_one_clear_sentence() {
     let text = refusal("tool", "0", Some("/nonexistent"));
-    assert!(text.contains("expected Node 20 or newer, but found no `node`: install it"), "{text}");
+    assert!(text.contains("expected Node 20"), "{text}");
+    assert!(text.contains("but found no `node`: install it"), "{text}");
 }

@@ -2,8 +2,11 @@
 
 use std::fs::read_to_string;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ordak_core::error::Code;
 use ordak_core::route::ROUTES;
+use xtask::build::generated;
 use xtask::project::{functions, root};
 
 fn read(path: &str) -> String {
@@ -39,6 +42,19 @@ fn every_function_has_a_route_and_stands_in_every_configuration() {
             readme.contains(&format!("`{} {}`", route.methods[0], route.path)),
             "README.md: the API's table lacks {name}"
         );
+    }
+}
+
+/// Where they are built, which a fresh working copy has not done yet.
+#[test]
+fn both_hosts_run_the_same_module() {
+    for name in functions().unwrap() {
+        let folder = generated(&name);
+        let Ok(module) = std::fs::read(folder.join("module.wasm")) else { continue };
+        let text = read_to_string(folder.join("module.ts")).unwrap();
+        let base64 = text.split('"').nth(1).unwrap_or_default();
+        let decoded = STANDARD.decode(base64).unwrap_or_else(|error| panic!("module.ts of {name}: {error}"));
+        assert!(decoded == module, "{name}: module.ts and module.wasm differ, run `cargo xtask build`");
     }
 }
 
