@@ -25,6 +25,8 @@ struct Place {
     end: usize,
     /// The place after the last one inside it.
     next: usize,
+    /// Whether it is a string that does not say what is written, for an escape stands in it.
+    escaped: bool,
 }
 
 /// A text that is not JSON: how much of it was read when that was clear.
@@ -99,7 +101,7 @@ impl<'a> Json<'a> {
     /// Any value as text: a string as what it says, anything else as compact JSON.
     pub fn text(self) -> Cow<'a, str> {
         let raw = self.raw();
-        match string(raw) {
+        match self.string() {
             Some(string) => string,
             None if raw.starts_with(['[', '{']) => Cow::Owned(compact(raw)),
             None => Cow::Borrowed(raw),
@@ -109,7 +111,9 @@ impl<'a> Json<'a> {
     /// What a string says; none for other values. With an escape that stands for no character (half a
     /// surrogate pair) it is shown as it was written: that costs a character, not the whole text.
     pub fn string(self) -> Option<Cow<'a, str>> {
-        string(self.raw())
+        let written = self.raw().strip_prefix('"')?.strip_suffix('"')?;
+        let said = if self.place()?.escaped { unescape(written) } else { None };
+        Some(said.map_or(Cow::Borrowed(written), Cow::Owned))
     }
 
     fn place(self) -> Option<&'a Place> {
@@ -215,6 +219,9 @@ impl Parser<'_> {
     }
 
     fn escape(&mut self) -> Option<()> {
+        if let Some(place) = self.places.last_mut() {
+            place.escaped = true;
+        }
         self.at += 1;
         match self.peek()? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
@@ -276,7 +283,7 @@ impl Parser<'_> {
     }
 
     fn begin(&mut self) -> usize {
-        self.places.push(Place { start: self.at, end: 0, next: 0 });
+        self.places.push(Place { start: self.at, end: 0, next: 0, escaped: false });
         self.places.len() - 1
     }
 
@@ -292,14 +299,6 @@ impl Parser<'_> {
         (place.end, place.next) = (self.at, next);
         Some(())
     }
-}
-
-fn string(raw: &str) -> Option<Cow<'_, str>> {
-    let written = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if written.contains('\\') {
-        return Some(unescape(written).map_or(Cow::Borrowed(written), Cow::Owned));
-    }
-    Some(Cow::Borrowed(written))
 }
 
 /// JSON without the white space between its tokens.
