@@ -47,6 +47,26 @@ fn nothing_of_ours_is_executable_by_everyone() {
 }
 
 #[test]
+fn functions_are_granted_as_the_document_says_and_no_others() {
+    run(async {
+        let granted = found(
+            "select format('| `%s` | %s |', replace(p.oid::regprocedure::text, ' ', ''), r.rolname)
+             from pg_proc as p
+             cross join lateral aclexplode(p.proacl) as a
+             join pg_roles as r on r.oid = a.grantee and r.oid <> p.proowner
+             where p.pronamespace in ('api'::regnamespace, 'ordak'::regnamespace)",
+        )
+        .await;
+        let document = std::fs::read_to_string(xtask::project::root().join("docs/grants.md")).unwrap();
+        let mut rows: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
+        let mut granted: Vec<_> = granted.iter().map(String::as_str).collect();
+        rows.sort_unstable();
+        granted.sort_unstable();
+        assert_eq!(granted, rows, "left: the database, right: docs/grants.md");
+    });
+}
+
+#[test]
 fn every_function_of_ours_has_an_empty_search_path() {
     run(async {
         let sql = "select p.oid::regprocedure::text from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace

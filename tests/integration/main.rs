@@ -8,4 +8,5 @@ mod conformance;
 mod crash;
 mod faults;
 mod gateway;
+mod people;
 mod support;

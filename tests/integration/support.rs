@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use ordak_core::route::{HEALTH, ROUTES, WEBHOOKS_SHOPIFY};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 use xtask::build::CRASH_FUNCTION;
@@ -317,4 +317,41 @@ pub fn log_lines(path: &Path) -> Vec<Value> {
 pub async fn log_line(path: &Path, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let what = format!("a line in {} {what}", path.display());
     until(&what, async || log_lines(path).into_iter().find(&wanted)).await
+}
+
+/// Somebody who has signed up and logged in.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub token: String,
+    /// The auth user id, by which alone they are known.
+    pub id: String,
+}
+
+impl Person {
+    /// Signs somebody new up.
+    pub async fn new() -> Person {
+        let email = format!("cook{}@example.com", number());
+        let credentials = json!({"email": email, "password": "a long password"});
+        let url = format!("{}/auth/v1/signup", shared().stack.url());
+        let request = client().post(url).header("apikey", &shared().stack.keys.publishable);
+        let answer = Answer::to(request.json(&credentials)).await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Person { token: text(&answer.body["access_token"]), id: text(&answer.body["user"]["id"]) }
+    }
+
+    /// A member of staff, approved; of all stores where none is named.
+    pub async fn staff(role: &str, store: Option<&str>) -> Person {
+        let person = Person::new().await;
+        let insert = "insert into ordak.staff_shared (user_id, full_name, email, role, store, approved)
+                      values ($1::text::uuid, 'A Cook', $1 || '@example.com', $2::text::ordak.role, $3, true)";
+        database(&shared().stack).await.execute(insert, &[&person.id, &role, &store]).await.unwrap();
+        person
+    }
+
+    /// Calls an RPC as this person.
+    pub async fn rpc(&self, name: &str, arguments: Value) -> Answer {
+        let url = format!("{}/rest/v1/rpc/{name}", shared().stack.url());
+        let request = client().post(url).header("apikey", &shared().stack.keys.publishable);
+        Answer::to(request.bearer_auth(&self.token).json(&arguments)).await
+    }
 }

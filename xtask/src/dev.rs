@@ -12,6 +12,7 @@ use crate::build;
 use crate::demo;
 use crate::files::write_private;
 use crate::project::{root, scratch};
+use crate::stack::people::{PASSWORD, PEOPLE};
 use crate::stack::{ENV_FILE, Options, Stack};
 
 /// The gateway's port unless another is asked for; the Supabase CLI's is the same.
@@ -97,6 +98,7 @@ fn welcome(stack: &Stack, folder: &Path) -> Result<String> {
     for (name, value) in stack.env() {
         writeln!(text, "  {name:<26} {value}")?;
     }
+    writeln!(text, "\nStaff who can log in, each with the password \"{PASSWORD}\": {}", PEOPLE.join(", "))?;
     let place = folder.strip_prefix(root()).unwrap_or(folder).display();
     writeln!(text, "\n`cargo xtask status` prints the same; logs are in {place}. Try it:\n")?;
     writeln!(text, "  curl {}/api/health?ready\n", stack.url())?;

@@ -108,7 +108,8 @@ fn every_migration_is_named_as_the_supabase_cli_expects() {
 
 #[test]
 fn documents_lead_to_files_that_are_there() {
-    for document in ["README.md", "docs/architecture.md", "CHANGELOG.md"] {
+    for document in ["README.md", "docs/architecture.md", "docs/errors.md", "docs/grants.md", "CHANGELOG.md"]
+    {
         let text = read(document);
         let folder = root().join(document).parent().unwrap().to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

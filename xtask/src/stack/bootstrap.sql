@@ -20,6 +20,9 @@ alter role supabase_auth_admin set client_min_messages = warning;
 create schema auth authorization supabase_auth_admin;
 grant usage on schema auth to anon, authenticated, service_role, postgres;
 
+-- A hosted project's owner reads who has signed up.
+alter default privileges for role supabase_auth_admin in schema auth grant select on tables to postgres;
+
 create function auth.jwt() returns jsonb language sql stable
 as $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
 create function auth.uid() returns uuid language sql stable
