@@ -3,10 +3,13 @@
 //! One stack serves all tests that leave it as it is; those that break something start their own. Not
 //! here: the pure rules, which are tested beside their code in `shared/core`.
 
+#[macro_use]
+mod support;
+
 mod catalogue;
 mod conformance;
 mod crash;
+mod deliveries;
 mod faults;
 mod gateway;
 mod people;
-mod support;

@@ -16,6 +16,14 @@ use xtask::stack::postgres::connect;
 use xtask::stack::shopify::{Sent, Webhook};
 use xtask::stack::{Options, Stack};
 
+/// Makes two tests of each case, one for each host.
+macro_rules! on_both_hosts {
+    ($($name:ident)+) => {
+        mod deno { $(#[test] fn $name() { crate::support::run(super::$name(crate::support::Host::Deno)); })+ }
+        mod workerd { $(#[test] fn $name() { crate::support::run(super::$name(crate::support::Host::Workerd)); })+ }
+    };
+}
+
 pub const BANNOS: &str = "bannos.myshopify.com";
 pub const FLOURLANE: &str = "flour-lane.myshopify.com";
 

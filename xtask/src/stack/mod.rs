@@ -7,28 +7,26 @@ mod gateway;
 mod keys;
 pub mod order;
 pub mod people;
+mod port;
 pub mod postgres;
 pub mod shopify;
 pub mod supervise;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use futures_util::future::select_all;
 use nix::fcntl::Flock;
 use nix::sys::signal::Signal;
 use reqwest::RequestBuilder;
-use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use self::gateway::Table;
 pub use self::keys::Keys;
+use self::port::{free_port, listen, port_at};
 use self::postgres::Postgres;
 use self::shopify::Shopify;
 use self::supervise::{Service, Supervisor};
@@ -39,9 +37,6 @@ use crate::project::{functions, npm_package, root, scratch};
 
 /// How long a part may take to answer for the first time; these machines can be busy.
 const START: Duration = Duration::from_secs(60);
-
-/// Where services listen; connections get their ports from 32768 on.
-const PORTS: Range<u16> = 20_000..32_000;
 
 /// The file in a stack's folder in which a running `dev` says where it is.
 pub(crate) const ENV_FILE: &str = "stack.env";
@@ -461,41 +456,4 @@ fn load_keys(folder: &Path, database: &Postgres, fresh: bool) -> Result<Keys> {
         bail!("the database in {} has lost its keys: start with --fresh, which deletes it", folder.display());
     }
     Keys::load(&keys)
-}
-
-/// A listener on a port of the loopback.
-async fn listen(port: u16) -> Result<(TcpListener, u16)> {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
-    let listener = listener.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            anyhow!("port {port} is taken: stop what listens there, or choose another with --port")
-        }
-        _ => error.into(),
-    })?;
-    Ok((listener, port))
-}
-
-/// The port itself where there is one and it is free, else another that is.
-fn port_at(port: Option<u16>) -> Result<u16> {
-    match port {
-        Some(port) if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() => Ok(port),
-        _ => free_port(),
-    }
-}
-
-/// A port that is free now, for a service that takes its port as a setting.
-///
-/// From below the range that the system hands out to connections, and never the same twice in a process: a
-/// port that is free now must still be free when the service has started.
-fn free_port() -> Result<u16> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let first = std::process::id() * 64;
-    for _ in 0..PORTS.len() {
-        let offset = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS.len() as u32;
-        let port = PORTS.start + offset as u16;
-        if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no port between {} and {} is free", PORTS.start, PORTS.end)
 }
