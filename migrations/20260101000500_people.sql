@@ -141,7 +141,7 @@ $$;
 --
 -- change    the columns and their new values; any of role, store, is_active, approved, hourly_rate
 -- returns   the person as they are now, with `changed`
--- raises    AUTH002 where nobody could approve anybody any more; VAL001 nobody of that id
+-- raises    AUTH002 somebody of another store, or nobody could approve anybody any more; VAL001 nobody of that id
 create function ordak.change_staff(me ordak.staff_shared, staff_id uuid, action text, change jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -155,6 +155,11 @@ begin
     perform ordak.fail('VAL001', 'expected the id of a member of staff, but found another', 'see list_staff');
   end if;
   v_new := jsonb_populate_record(v_old, change_staff.change);
+  -- An Admin of one store decides about that store's people and makes nobody more than that.
+  if me.store is not null and (me.store is distinct from v_old.store or me.store is distinct from v_new.store) then
+    perform ordak.fail('AUTH002', format('expected somebody of store %s, but found one of another', me.store),
+                       'ask an Admin of all stores');
+  end if;
   if v_new is not distinct from v_old then
     return ordak.staff_json(v_old) || '{"changed": false}';
   end if;
@@ -195,7 +200,7 @@ grant execute on function api.me() to authenticated;
 -- store     the store they will work for; null for all
 -- phone     optional
 -- returns   the new row with `changed`; a repeat changes nothing
--- raises    AUTH001 not logged in; VAL001
+-- raises    AUTH001 not logged in, or the e-mail is another person's; VAL001
 create function api.register(full_name text, store text default null, phone text default null) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -209,6 +214,10 @@ begin
     perform ordak.fail('VAL001', 'expected a phone of 1 to 40 characters, but found another');
   end if;
   perform ordak.check_store(store);
+  if exists (select from ordak.staff_shared as s where s.email = auth.email() and s.user_id <> v_user) then
+    perform ordak.fail('AUTH001', 'expected somebody new, but found the e-mail of another member of staff',
+                       'ask an Admin');
+  end if;
   insert into ordak.staff_shared (user_id, full_name, email, phone, store)
   values (v_user, register.full_name, auth.email(), register.phone, register.store)
   on conflict (user_id) do nothing

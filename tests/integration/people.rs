@@ -164,3 +164,34 @@ fn the_last_admin_stays() {
         }
     });
 }
+
+#[test]
+fn an_admin_of_one_store_decides_about_its_people_alone() {
+    run(async {
+        let admin = Person::staff("Admin", Some("bannos")).await;
+        let role = async |person: &Person, store: Option<&str>| {
+            let arguments = json!({"staff_id": person.id, "role": "Supervisor", "store": store});
+            outcome(&admin.rpc("set_role", arguments).await)
+        };
+        let own = Person::staff("Staff", Some("bannos")).await;
+        assert_eq!(role(&own, None).await, "403 AUTH002", "nobody becomes more than the Admin is");
+        assert_eq!(role(&own, Some("bannos")).await, "true");
+        for store in [Some("flourlane"), None] {
+            let other = Person::staff("Staff", store).await;
+            assert_eq!(role(&other, Some("bannos")).await, "403 AUTH002", "{store:?}");
+        }
+    });
+}
+
+#[test]
+fn an_e_mail_that_is_another_persons_does_not_register() {
+    run(async {
+        let person = Person::new().await;
+        let database = database(&shared().stack).await;
+        let insert = "insert into ordak.staff_shared (user_id, full_name, email)
+                      select gen_random_uuid(), 'Old Account', email from auth.users where id::text = $1";
+        database.execute(insert, &[&person.id]).await.unwrap();
+        let answer = person.rpc("register", json!({"full_name": "Ada"})).await;
+        assert_eq!(answer.said(), "401 AUTH001");
+    });
+}
