@@ -79,7 +79,7 @@ async fn measure(stack: &mut Stack) -> Result<()> {
         candidate(
             "our function",
             format!("http://127.0.0.1:{ours}{path}"),
-            pid(stack.function("webhooks-shopify", ours)),
+            pid(stack.service("webhooks-shopify")),
             false,
         ),
         candidate(
@@ -125,7 +125,7 @@ fn typescript(port: u16, env: Vec<(String, String)>) -> Command {
     command
 }
 
-/// A usual order, of some 15 KB: three cakes and two accessories.
+/// A usual order, of some 13 KB: three cakes and two accessories.
 fn order(number: i64) -> Order {
     Order::new(STORE, number).lines(vec![
         Line::new("Chocolate Fudge Cake", "Large / Chocolate", 1).with("Cake writing", "Happy 30th!"),

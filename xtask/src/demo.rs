@@ -111,12 +111,10 @@ fn scenes(stack: &Stack) -> Vec<Scene> {
 /// Sends one request; answers with its HTTP status, the word in the answer, and how long it took.
 async fn play(stack: &Stack, scene: &Scene) -> Result<(u16, String, Duration)> {
     let body = scene.raw.map_or_else(|| serde_json::to_vec(&scene.webhook.body), |raw| Ok(raw.into()))?;
-    let mut request = reqwest::Client::new().post(format!("{}{}", stack.url(), WEBHOOKS_SHOPIFY.path));
-    for (name, value) in scene.webhook.headers(&scene.secret, &body)? {
-        request = request.header(name, value);
-    }
+    let url = format!("{}{}", stack.url(), WEBHOOKS_SHOPIFY.path);
+    let request = scene.webhook.request(&reqwest::Client::new(), &url, &scene.secret, body)?;
     let start = Instant::now();
-    let response = request.body(body).send().await?;
+    let response = request.send().await?;
     let status = response.status().as_u16();
     let answer: Value = response.json().await?;
     let word = answer["status"].as_str().or(answer["code"].as_str()).unwrap_or_default().to_owned();

@@ -11,8 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::build;
 use crate::demo;
 use crate::files::write_private;
+use crate::progress::step;
 use crate::project::{root, scratch};
-use crate::stack::people::{PASSWORD, PEOPLE};
+use crate::stack::people::{self, PASSWORD, PEOPLE};
 use crate::stack::{ENV_FILE, Options, Stack};
 
 /// The gateway's port unless another is asked for; the Supabase CLI's is the same.
@@ -81,6 +82,7 @@ async fn session(stack: &mut Stack, folder: &Path, demo: bool) -> Result<()> {
     if demo {
         return demo::run(stack).await;
     }
+    step("sign up staff", people::sign_up(stack)).await?;
     let env =
         stack.env().iter().fold(String::new(), |text, (name, value)| text + &format!("{name}={value}\n"));
     let file = write_private(&folder.join(ENV_FILE), env)?;

@@ -119,7 +119,6 @@ impl Stack {
     async fn start_services(&mut self) -> Result<()> {
         step("start Postgres", self.start_postgres()).await?;
         step("start Auth", self.start_auth()).await?;
-        step("sign up staff", people::sign_up(self)).await?;
         step("apply migrations", postgres::migrate(&self.database_url())).await?;
         step("start PostgREST", self.start_postgrest()).await?;
         let names = functions()?;

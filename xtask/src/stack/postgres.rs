@@ -271,10 +271,17 @@ pub(crate) async fn migrate(url: &str) -> Result<()> {
             .await?;
         transaction.commit().await?;
     }
-    let seed = std::fs::read_to_string(root().join("supabase/seed.sql"))?;
-    client.batch_execute(&seed).await.map_err(explained).context("supabase/seed.sql")?;
     client.batch_execute("notify pgrst, 'reload schema'").await?;
-    Ok(())
+    seed(&client).await
+}
+
+/// Applies the seed, which leaves alone what is there.
+///
+/// # Errors
+/// Where a statement of it fails.
+pub(crate) async fn seed(client: &Client) -> Result<()> {
+    let seed = std::fs::read_to_string(root().join("supabase/seed.sql"))?;
+    client.batch_execute(&seed).await.map_err(explained).context("supabase/seed.sql")
 }
 
 /// The server's message, which the driver's own `Display` leaves out.

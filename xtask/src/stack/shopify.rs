@@ -14,6 +14,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use ordak_core::route::WEBHOOKS_SHOPIFY;
 use ordak_core::signature::sign_shopify;
+use reqwest::{Client, RequestBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -36,7 +37,7 @@ pub struct Shopify {
     port: u16,
     target: String,
     secret: String,
-    client: reqwest::Client,
+    client: Client,
     sent: Arc<Mutex<VecDeque<Sent>>>,
 }
 
@@ -101,6 +102,16 @@ impl Webhook {
             ("x-shopify-hmac-sha256", sign_shopify(secret, body).context("the webhook secret is empty")?),
         ])
     }
+
+    /// The request that brings `body` to `url`, signed with `secret`.
+    ///
+    /// # Errors
+    /// Where the secret is empty.
+    pub fn request(&self, client: &Client, url: &str, secret: &str, body: Vec<u8>) -> Result<RequestBuilder> {
+        let headers = self.headers(secret, &body)?;
+        let request = client.post(url).body(body);
+        Ok(headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)))
+    }
 }
 
 impl Shopify {
@@ -111,7 +122,7 @@ impl Shopify {
         secret: String,
     ) -> Result<(Shopify, JoinHandle<()>)> {
         let target = format!("{gateway}{}", WEBHOOKS_SHOPIFY.path);
-        let client = reqwest::Client::builder().tcp_nodelay(true).timeout(PATIENCE).build()?;
+        let client = Client::builder().tcp_nodelay(true).timeout(PATIENCE).build()?;
         let shopify = Shopify { port, target, secret, client, sent: Arc::default() };
         let app = Router::new().route("/deliveries", get(list).post(post)).with_state(shopify.clone());
         let task = tokio::spawn(async move {
@@ -132,12 +143,9 @@ impl Shopify {
     /// Where it cannot be signed.
     pub async fn send(&self, webhook: &Webhook) -> Result<Sent> {
         let body = serde_json::to_vec(&webhook.body)?;
-        let mut request = self.client.post(&self.target);
-        for (name, value) in webhook.headers(&self.secret, &body)? {
-            request = request.header(name, value);
-        }
+        let request = webhook.request(&self.client, &self.target, &self.secret, body)?;
         let start = Instant::now();
-        let (status, answer) = match request.body(body).send().await {
+        let (status, answer) = match request.send().await {
             Ok(response) => (Some(response.status().as_u16()), response.text().await.unwrap_or_default()),
             Err(error) => (None, error.to_string()),
         };
