@@ -54,7 +54,32 @@ $$;
 -- A function stops waiting after four seconds, but PostgREST does not tell the database: without this a call
 -- that nobody waits for any more would keep its connection for as long as a lock lasts.
 alter role service_role set statement_timeout = '4s';
+alter role authenticated set statement_timeout = '8s';
 notify pgrst, 'reload config';
+
+
+-- check_text: refuses with VAL001 a text that is empty, blank at its ends or longer than `most` characters;
+-- null passes unless it is `needed`.
+create function ordak.check_text(field text, value text, most int, needed boolean default false) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  if value is null and not needed then
+    return;
+  elsif value is null or length(value) not between 1 and most or value <> btrim(value, E' \t\r\n') then
+    perform ordak.fail('VAL001', format(
+      'expected %s of 1 to %s characters without blanks at its ends, but found %s', field, most,
+      case when value is null then 'none' when value = '' then 'an empty one'
+           when length(value) > most then format('%s characters', length(value)) else 'blanks there' end));
+  end if;
+end
+$$;
+
+
+-- check_reason: a reason that a person gives, which whoever reads the log later will need.
+create function ordak.check_reason(reason text) returns void
+language sql immutable set search_path = '' as $$
+  select ordak.check_text('a reason', reason, 500, true)
+$$;
 
 
 -- require_service: only our own functions pass, which call with the service key.
@@ -72,7 +97,6 @@ end
 $$;
 
 
--- ready: true once the database is up and migrated; what `GET /api/health?ready` asks.
 create function api.ready() returns boolean
 language plpgsql stable security definer set search_path = '' as $$
 begin
@@ -81,3 +105,11 @@ begin
 end
 $$;
 grant execute on function api.ready() to service_role;
+comment on function api.ready() is $$
+True once the database is up and migrated; what `GET /api/health?ready` asks.
+
+returns  true
+raises   AUTH001
+role     service
+example  {}
+$$;

@@ -40,8 +40,7 @@ fn nothing_of_ours_is_executable_by_everyone() {
                    where n.nspname in ('api', 'ordak') and has_function_privilege('anon', p.oid, 'execute')";
         assert_eq!(found(sql).await, [""; 0]);
         let sql = "select p.oid::regprocedure::text from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
-                   where n.nspname = 'ordak' and (has_function_privilege('authenticated', p.oid, 'execute')
-                                                  or has_function_privilege('service_role', p.oid, 'execute'))";
+                   where n.nspname = 'ordak' and has_function_privilege('service_role', p.oid, 'execute')";
         assert_eq!(found(sql).await, [""; 0]);
     });
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 use xtask::build::CRASH_FUNCTION;
-use xtask::stack::order::Order;
+use xtask::stack::order::{Line, Order};
 use xtask::stack::postgres::connect;
 use xtask::stack::shopify::{Sent, Webhook};
 use xtask::stack::{Options, Stack};
@@ -275,6 +275,19 @@ pub async fn send_with(url: &str, headers: &[(&'static str, String)], body: &[u8
     Answer::to(request.body(body.to_vec())).await
 }
 
+/// Takes a new order through its webhook, and answers with its id and its tasks' numbers.
+pub async fn take_order(shop_domain: &str, cakes: u32) -> (String, Vec<String>) {
+    let order = Order::new(shop_domain, number());
+    let order = order.lines(vec![Line::new("Vanilla Bliss Cake", "Medium / Vanilla", cakes)]);
+    let answer = send(&shared().webhooks(Host::Deno), &create(&order)).await;
+    assert_eq!(answer.said(), "200 created");
+    let order_id = answer.body["order_id"].as_str().unwrap().to_owned();
+    let sql = "select t.number from ordak.tasks as t join ordak.orders as o on o.id = t.order_key
+               where o.order_id = $1 order by t.id";
+    let rows = database(&shared().stack).await.query(sql, &[&order_id]).await.unwrap();
+    (order_id, rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// The client of all tests.
 pub fn client() -> &'static reqwest::Client {
     &CLIENT
@@ -350,10 +363,24 @@ impl Person {
     /// A member of staff, approved; of all stores where none is named.
     pub async fn staff(role: &str, store: Option<&str>) -> Person {
         let person = Person::new().await;
-        let insert = "insert into ordak.staff_shared (user_id, full_name, email, role, store, approved)
-                      values ($1::text::uuid, 'A Cook', $1 || '@example.com', $2::text::ordak.role, $3, true)";
+        let insert = "insert into ordak.staff_shared (user_id, full_name, email, role, store, approved, hourly_rate)
+                      values ($1::text::uuid, 'A Cook', $1 || '@example.com', $2::text::ordak.role, $3, true, 30)";
         database(&shared().stack).await.execute(insert, &[&person.id, &role, &store]).await.unwrap();
         person
+    }
+
+    /// Has an RPC called as this person answer 200, and answers with its body.
+    pub async fn does(&self, name: &str, arguments: Value) -> Value {
+        let answer = self.rpc(name, arguments.clone()).await;
+        assert_eq!(answer.status, 200, "{name} {arguments}: {:?}", answer.body);
+        answer.body
+    }
+
+    /// Reads a view as this person.
+    pub async fn read(&self, query: &str) -> Answer {
+        let url = format!("{}/rest/v1/{query}", shared().stack.url());
+        let request = client().get(url).header("apikey", &shared().stack.keys.publishable);
+        Answer::to(request.bearer_auth(&self.token)).await
     }
 
     /// Calls an RPC as this person.

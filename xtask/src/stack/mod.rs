@@ -147,6 +147,8 @@ impl Stack {
             ("PGRST_DB_SCHEMAS", "api".into()),
             ("PGRST_DB_EXTRA_SEARCH_PATH", "extensions".into()),
             ("PGRST_DB_ANON_ROLE", "anon".into()),
+            // As supabase/config.toml says it for a hosted project.
+            ("PGRST_DB_MAX_ROWS", "200".into()),
             ("PGRST_JWT_SECRET", self.keys.jwt_secret.clone()),
             ("PGRST_SERVER_HOST", "127.0.0.1".into()),
             ("PGRST_SERVER_PORT", self.rest_port.to_string()),

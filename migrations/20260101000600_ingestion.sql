@@ -110,14 +110,6 @@ language sql stable set search_path = '' as $$
 $$;
 
 
--- ingest_order: takes an order that Shopify delivered.
---
--- delivery  see ordak-core, rpc::Delivery
--- content   the order in normal form, see ordak-core, order::Order
--- returns   {store, order_id, status, message}; status `created`, or `skipped` where the delivery or its
---           order is there already
--- raises    AUTH001 unknown store; ORD004 data that can never be stored; ORD005 number of another order, or
---           an order that stands in another store
 create function api.ingest_order(delivery jsonb, content jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -140,12 +132,20 @@ begin
 end
 $$;
 grant execute on function api.ingest_order(jsonb, jsonb) to service_role;
+comment on function api.ingest_order(jsonb, jsonb) is $$
+Takes an order that Shopify delivered.
+
+delivery  see ordak-core, rpc::Delivery
+content   the order in normal form, see ordak-core, order::Order
+returns   {store, order_id, status, message}; status is created, or skipped where the delivery or its order is there
+          already
+raises    AUTH001 unknown store; ORD004 data that can never be stored; ORD005 number of another order, or an order
+          that stands in another store
+role      service
+example   {"delivery": {}, "content": {}}
+$$;
 
 
--- ignore_delivery: records a delivery of a topic that we do not act on.
---
--- returns   {store, order_id: null, status: 'ignored', message}
--- raises    AUTH001 unknown store
 create function api.ignore_delivery(delivery jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -159,14 +159,17 @@ begin
 end
 $$;
 grant execute on function api.ignore_delivery(jsonb) to service_role;
+comment on function api.ignore_delivery(jsonb) is $$
+Records a delivery of a topic that we do not act on.
+
+delivery  see ordak-core, rpc::Delivery
+returns   {store, order_id: null, status: ignored, message}
+raises    AUTH001 unknown store
+role      service
+example   {"delivery": {}}
+$$;
 
 
--- reject_delivery: keeps a delivery that cannot be taken as a dead letter, once for each body.
---
--- reason    for a person; never with a person's data
--- body      the raw body in base64
--- returns   {store, order_id: null, status: 'rejected', message}
--- raises    AUTH001 unknown store
 create function api.reject_delivery(delivery jsonb, reason text, body text) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -189,3 +192,14 @@ begin
 end
 $$;
 grant execute on function api.reject_delivery(jsonb, text, text) to service_role;
+comment on function api.reject_delivery(jsonb, text, text) is $$
+Keeps a delivery that cannot be taken as a dead letter, once for each body.
+
+delivery  see ordak-core, rpc::Delivery
+reason    for a person; never with a person's data
+body      the raw body in base64
+returns   {store, order_id: null, status: rejected, message}
+raises    AUTH001 unknown store
+role      service
+example   {"delivery": {}, "reason": "line 1, column 9: expected JSON", "body": "eyJpZCI="}
+$$;

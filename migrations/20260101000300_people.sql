@@ -32,6 +32,18 @@ alter table ordak.staff_shared enable row level security;
 comment on table ordak.staff_shared is 'Everyone who works here; wages are shown to Admins alone';
 
 
+-- require_store: refuses a member of staff of another store with AUTH002. Null is no store, and passes.
+create function ordak.require_store(me ordak.staff_shared, store text) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  if me.store <> require_store.store then
+    perform ordak.fail('AUTH002', format('expected somebody of store %s, but found one of %s', require_store.store, me.store),
+                       'ask somebody of that store');
+  end if;
+end
+$$;
+
+
 -- require_staff: the caller, who must be someone we know, of at least this role, and of this store.
 --
 -- role      the least role that may pass
@@ -56,10 +68,8 @@ begin
   elsif v_me.role < require_staff.role then
     perform ordak.fail('AUTH002', format('expected at least the role %s, but found %s', require_staff.role, v_me.role),
                        'ask somebody of that role');
-  elsif v_me.store <> require_staff.store then
-    perform ordak.fail('AUTH002', format('expected somebody of store %s, but found one of %s', require_staff.store, v_me.store),
-                       'ask somebody of that store');
   end if;
+  perform ordak.require_store(v_me, require_staff.store);
   return v_me;
 end
 $$;
@@ -86,15 +96,19 @@ create table ordak.audit_log (
   at      timestamptz not null default now(),
   -- The staff row of whoever did it; null for the system itself.
   actor   bigint,
+  -- The store that it happened in; null where it concerns all of them.
+  store   text,
   action  text        not null,
   -- What it was done to, as people call it: an order id, a task number, an e-mail.
   subject text        not null,
   old     jsonb,
   new     jsonb,
 
-  constraint audit_log_actor_fkey foreign key (actor) references ordak.staff_shared (id)
+  constraint audit_log_actor_fkey foreign key (actor) references ordak.staff_shared (id),
+  constraint audit_log_store_fkey foreign key (store) references ordak.stores (code)
 );
 create index audit_log_actor_idx on ordak.audit_log (actor);
+create index audit_log_store_idx on ordak.audit_log (store, id);
 create index audit_log_subject_idx on ordak.audit_log (subject, id);
 alter table ordak.audit_log enable row level security;
 
@@ -109,31 +123,42 @@ create trigger audit_log_append_only before update or delete or truncate on orda
   for each statement execute function ordak.refuse_change();
 
 
--- audit: writes one line of the audit log.
-create function ordak.audit(actor bigint, action text, subject text, old jsonb, new jsonb) returns void
+-- audit: writes one line of the audit log. Old and new hold the fields that changed, never a whole row.
+create function ordak.audit(actor bigint, store text, action text, subject text, old jsonb, new jsonb) returns void
 language sql set search_path = '' as $$
-  insert into ordak.audit_log (actor, action, subject, old, new) values (actor, action, subject, old, new)
+  insert into ordak.audit_log (actor, store, action, subject, old, new)
+  values (actor, store, action, subject, old, new)
 $$;
 
 
--- staff_json: a member of staff as callers see them. The wage is added for Admins alone, by who asks for it.
-create function ordak.staff_json(staff ordak.staff_shared) returns jsonb
-language sql stable set search_path = '' as $$
-  select jsonb_build_object(
-    'staff_id', staff.user_id, 'full_name', staff.full_name, 'email', staff.email, 'phone', staff.phone,
-    'role', staff.role, 'store', staff.store, 'is_active', staff.is_active, 'approved', staff.approved
-  )
-$$;
+create type api.staff as (
+  staff_id    uuid,
+  full_name   text,
+  email       text,
+  phone       text,
+  role        ordak.role,
+  store       text,
+  is_active   boolean,
+  approved    boolean,
+  hourly_rate numeric
+);
+comment on type api.staff is 'A member of staff; what the caller may not see is null';
+
+create type api.staff_change as (changed boolean, staff api.staff);
+comment on type api.staff_change is 'A member of staff as they are now, and whether the call changed anything';
 
 
--- check_store: refuses what is no store's code with VAL001; null stands for all stores.
-create function ordak.check_store(store text) returns void
-language plpgsql stable set search_path = '' as $$
-begin
-  if store is not null and not exists (select from ordak.stores where code = check_store.store) then
-    perform ordak.fail('VAL001', 'expected the code of a store, but found another');
-  end if;
-end
+-- staff_for: a member of staff as somebody may see them: Staff see names, Supervisors contacts, Admins wages
+-- too; everyone their own contacts.
+create function ordak.staff_for(me ordak.staff_shared, staff ordak.staff_shared) returns api.staff
+language sql immutable set search_path = '' as $$
+  select (
+    staff.user_id, staff.full_name,
+    case when me.role > 'Staff' or me.id = staff.id then staff.email end,
+    case when me.role > 'Staff' or me.id = staff.id then staff.phone end,
+    staff.role, staff.store, staff.is_active, staff.approved,
+    case when me.role = 'Admin' then staff.hourly_rate end
+  )::api.staff
 $$;
 
 
@@ -142,7 +167,8 @@ $$;
 -- change    the columns and their new values; any of role, store, is_active, approved, hourly_rate
 -- returns   the person as they are now, with `changed`
 -- raises    AUTH002 somebody of another store, or nobody could approve anybody any more; VAL001 nobody of that id
-create function ordak.change_staff(me ordak.staff_shared, staff_id uuid, action text, change jsonb) returns jsonb
+create function ordak.change_staff(me ordak.staff_shared, staff_id uuid, action text, change jsonb)
+returns api.staff_change
 language plpgsql set search_path = '' as $$
 declare
   v_old ordak.staff_shared;
@@ -161,7 +187,7 @@ begin
                        'ask an Admin of all stores');
   end if;
   if v_new is not distinct from v_old then
-    return ordak.staff_json(v_old) || '{"changed": false}';
+    return (false, ordak.staff_for(me, v_old))::api.staff_change;
   end if;
   update ordak.staff_shared
   set role = v_new.role, store = v_new.store, is_active = v_new.is_active, approved = v_new.approved,
@@ -171,48 +197,43 @@ begin
     perform ordak.fail('AUTH002', 'expected that an Admin of all stores remains, but this was the last one',
                        'make somebody else an Admin first');
   end if;
-  perform ordak.audit(me.id, action, v_old.email,
+  perform ordak.audit(me.id, v_old.store, action, v_old.email,
     (select jsonb_object_agg(key, to_jsonb(v_old) -> key) from jsonb_object_keys(change) as key), change);
-  return ordak.staff_json(v_new) || '{"changed": true}';
+  return (true, ordak.staff_for(me, v_new))::api.staff_change;
 end
 $$;
 
 
--- me: who the caller is to us.
---
--- returns   the caller's own row, wage left out
--- raises    AUTH001
-create function api.me() returns jsonb
+create function api.me() returns api.staff
 language plpgsql stable security definer set search_path = '' as $$
 declare
   v_me ordak.staff_shared;
 begin
   v_me := ordak.require_staff('Staff');
-  return ordak.staff_json(v_me);
+  return ordak.staff_for(v_me, v_me);
 end
 $$;
 grant execute on function api.me() to authenticated;
+comment on function api.me() is $$
+Who the caller is to us.
+
+returns  the caller's own row; the wage for Admins alone
+raises   AUTH001
+role     Staff
+example  {}
+$$;
 
 
--- register: somebody who has just signed up asks to be let in; an Admin approves.
---
--- full_name 1 to 100 characters
--- store     the store they will work for; null for all
--- phone     optional
--- returns   the new row with `changed`; a repeat changes nothing
--- raises    AUTH001 not logged in, or the e-mail is another person's; VAL001
-create function api.register(full_name text, store text default null, phone text default null) returns jsonb
+create function api.register(full_name text, store text default null, phone text default null)
+returns api.staff_change
 language plpgsql security definer set search_path = '' as $$
 declare
   v_user constant uuid := auth.uid();
   v_row  ordak.staff_shared;
 begin
   perform ordak.require_login();
-  if full_name is null or length(full_name) not between 1 and 100 then
-    perform ordak.fail('VAL001', 'expected a full_name of 1 to 100 characters, but found another');
-  elsif length(phone) not between 1 and 40 then
-    perform ordak.fail('VAL001', 'expected a phone of 1 to 40 characters, but found another');
-  end if;
+  perform ordak.check_text('full_name', full_name, 100, true);
+  perform ordak.check_text('phone', phone, 40);
   perform ordak.check_store(store);
   if exists (select from ordak.staff_shared as s where s.email = auth.email() and s.user_id <> v_user) then
     perform ordak.fail('AUTH001', 'expected somebody new, but found the e-mail of another member of staff',
@@ -223,45 +244,53 @@ begin
   on conflict (user_id) do nothing
   returning * into v_row;
   if found then
-    perform ordak.audit(null, 'register', v_row.email, null, ordak.staff_json(v_row));
-    return ordak.staff_json(v_row) || '{"changed": true}';
+    perform ordak.audit(v_row.id, v_row.store, 'register', v_row.email, null, null);
+    return (true, ordak.staff_for(v_row, v_row))::api.staff_change;
   end if;
   select * into v_row from ordak.staff_shared where user_id = v_user;
-  return ordak.staff_json(v_row) || '{"changed": false}';
+  return (false, ordak.staff_for(v_row, v_row))::api.staff_change;
 end
 $$;
 grant execute on function api.register(text, text, text) to authenticated;
+comment on function api.register(text, text, text) is $$
+Asks to be let in, for somebody who has just signed up; an Admin approves.
+
+full_name  1 to 100 characters
+store      the code of the store they will work for; left out for all of them
+phone      at most 40 characters
+returns    the new row; changed is false where they had registered before
+raises     AUTH001 not logged in, or the e-mail is another person's; VAL001
+role       logged in
+example    {"full_name": "Ada Baker", "store": "bannos"}
+$$;
 
 
--- list_staff: everyone who works here, by name. Staff see names, Supervisors contacts, Admins wages too.
---
--- returns   a list of {staff_id, full_name, role, store, is_active, approved[, email, phone[, hourly_rate]]}
--- raises    AUTH001
-create function api.list_staff() returns jsonb
+create function api.list_staff() returns setof api.staff
 language plpgsql stable security definer set search_path = '' as $$
 declare
   v_me ordak.staff_shared;
 begin
   v_me := ordak.require_staff('Staff');
-  return coalesce((
-    select jsonb_agg(
-      ordak.staff_json(s) - case when v_me.role = 'Staff' then array['email', 'phone'] else '{}' end
-        || case when v_me.role = 'Admin' then jsonb_build_object('hourly_rate', s.hourly_rate) else '{}' end
-      order by s.full_name, s.id)
+  return query
+    select f.*
     from ordak.staff_shared as s
+    cross join ordak.staff_for(v_me, s) as f
     where v_me.store is null or s.store is null or s.store = v_me.store
-  ), '[]');
+    order by s.full_name, s.id;
 end
 $$;
 grant execute on function api.list_staff() to authenticated;
+comment on function api.list_staff() is $$
+Everyone who works in the caller's stores, by name.
+
+returns  at most 200; contacts are null for Staff, wages for all but Admins
+raises   AUTH001
+role     Staff
+example  {}
+$$;
 
 
--- set_role: gives a member of staff another role and store.
---
--- store     the store's code; null for all stores
--- returns   the person as they are now, with `changed`
--- raises    AUTH001, AUTH002 not an Admin, or the last Admin would be gone; VAL001
-create function api.set_role(staff_id uuid, role text, store text default null) returns jsonb
+create function api.set_role(staff_id uuid, role text, store text default null) returns api.staff_change
 language plpgsql security definer set search_path = '' as $$
 declare
   v_me ordak.staff_shared;
@@ -275,13 +304,20 @@ begin
 end
 $$;
 grant execute on function api.set_role(uuid, text, text) to authenticated;
+comment on function api.set_role(uuid, text, text) is $$
+Gives a member of staff another role and store.
+
+staff_id  whom
+role      Staff, Supervisor or Admin
+store     the code of the store; left out for all of them
+returns   the person as they are now
+raises    AUTH001; AUTH002 not an Admin, somebody of another store, or the last Admin would be gone; VAL001
+role      Admin
+example   {"staff_id": "6f1c1d5e-5f0b-4c55-9d6c-0c6f6c0f1a01", "role": "Supervisor", "store": "bannos"}
+$$;
 
 
--- approve_staff: lets a person in who has registered.
---
--- returns   the person as they are now, with `changed`
--- raises    AUTH001, AUTH002 not an Admin; VAL001
-create function api.approve_staff(staff_id uuid) returns jsonb
+create function api.approve_staff(staff_id uuid) returns api.staff_change
 language plpgsql security definer set search_path = '' as $$
 declare
   v_me ordak.staff_shared;
@@ -291,13 +327,18 @@ begin
 end
 $$;
 grant execute on function api.approve_staff(uuid) to authenticated;
+comment on function api.approve_staff(uuid) is $$
+Lets in a person who has registered.
+
+staff_id  whom
+returns   the person as they are now
+raises    AUTH001; AUTH002 not an Admin, or somebody of another store; VAL001
+role      Admin
+example   {"staff_id": "6f1c1d5e-5f0b-4c55-9d6c-0c6f6c0f1a01"}
+$$;
 
 
--- set_active: deactivates a member of staff who has left, or activates one who is back.
---
--- returns   the person as they are now, with `changed`
--- raises    AUTH001, AUTH002 not an Admin, or the last Admin would be gone; VAL001
-create function api.set_active(staff_id uuid, active boolean) returns jsonb
+create function api.set_active(staff_id uuid, active boolean) returns api.staff_change
 language plpgsql security definer set search_path = '' as $$
 declare
   v_me ordak.staff_shared;
@@ -310,3 +351,36 @@ begin
 end
 $$;
 grant execute on function api.set_active(uuid, boolean) to authenticated;
+comment on function api.set_active(uuid, boolean) is $$
+Deactivates a member of staff who has left, or activates one who is back.
+
+staff_id  whom
+active    false for who has left, true for who is back
+returns   the person as they are now
+raises    AUTH001; AUTH002 not an Admin, somebody of another store, or the last Admin would be gone; VAL001
+role      Admin
+example   {"staff_id": "6f1c1d5e-5f0b-4c55-9d6c-0c6f6c0f1a01", "active": false}
+$$;
+
+
+-- visible_stores: the stores that the caller may look into; none for somebody we do not know. Row policies ask it
+-- once for each statement.
+create function ordak.visible_stores() returns text[]
+language sql stable security definer set search_path = '' as $$
+  select coalesce(array_agg(s.code), '{}')
+  from ordak.staff_shared as me
+  join ordak.stores as s on me.store is null or me.store = s.code
+  where me.user_id = auth.uid() and me.is_active and me.approved
+$$;
+grant execute on function ordak.visible_stores() to authenticated;
+
+
+-- admin_stores: the stores that the caller is an Admin of; an empty text stands for what concerns all of them.
+create function ordak.admin_stores() returns text[]
+language sql stable security definer set search_path = '' as $$
+  select coalesce(array_agg(s.code), '{}')
+  from ordak.staff_shared as me
+  join (select code from ordak.stores union all select '') as s on me.store is null or me.store = s.code
+  where me.user_id = auth.uid() and me.is_active and me.approved and me.role = 'Admin'
+$$;
+grant execute on function ordak.admin_stores() to authenticated;
