@@ -13,3 +13,4 @@ mod deliveries;
 mod faults;
 mod gateway;
 mod people;
+mod settings;
