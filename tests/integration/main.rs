@@ -14,3 +14,4 @@ mod faults;
 mod gateway;
 mod people;
 mod settings;
+mod shifts;
