@@ -509,6 +509,7 @@ declare
   v_me ordak.staff_shared;
 begin
   v_me := ordak.require_staff('Staff');
+  -- A set, since no shift at all would otherwise be answered as one of nulls.
   return query
     select f.* from ordak.open_shift(v_me.id) as s cross join ordak.shift_at(s, now()) as f where s.id is not null;
 end
