@@ -21,7 +21,7 @@ create function ordak.error_status(code text) returns int
 language sql immutable set search_path = '' as $$
   select status
   from (values
-    ('ORD001', 404), ('ORD002', 409), ('ORD003', 409), ('ORD004', 422), ('ORD005', 409),
+    ('ORD001', 404), ('ORD002', 409), ('ORD003', 409), ('ORD004', 422), ('ORD005', 409), ('ORD006', 409),
     ('INV001', 409), ('INV002', 404), ('INV003', 422),
     ('AUTH001', 401), ('AUTH002', 403),
     ('SYNC001', 502), ('SYNC002', 200),

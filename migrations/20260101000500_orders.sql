@@ -285,17 +285,17 @@ begin
   insert into ordak.orders (
     store, number, shopify_order_id, shopify_order_gid, customer_name, due_date, delivery_window,
     delivery_method, notes, currency, total_amount, pos, test, placed_at, shopify_updated_at,
-    cancelled_at, cancel_reason, flags
+    cancelled_at, cancel_reason, flags, source, idempotency_key, request_sha256
   )
   select
     store.code, o.number, o.shopify_order_id, o.shopify_order_gid, o.customer_name, o.due_date, o.delivery_window,
     o.delivery_method, o.notes, o.currency, o.total_amount, o.pos, o.test, o.placed_at, o.updated_at,
-    o.cancelled_at, o.cancel_reason, o.flags
+    o.cancelled_at, o.cancel_reason, o.flags, coalesce(o.source, 'shopify'), o.idempotency_key, o.request_sha256
   from jsonb_to_record(content) as o (
     number bigint, shopify_order_id bigint, shopify_order_gid text, customer_name text, due_date date,
     delivery_window text, delivery_method text, notes text, currency text, total_amount numeric, pos boolean,
     test boolean, placed_at timestamptz, updated_at timestamptz, cancelled_at timestamptz, cancel_reason text,
-    flags text[]
+    flags text[], source text, idempotency_key text, request_sha256 bytea
   )
   -- Two deliveries of one order at the same instant: the second waits here for the first one's commit.
   on conflict do nothing

@@ -12,6 +12,7 @@ mod crash;
 mod deliveries;
 mod faults;
 mod gateway;
+mod order_edits;
 mod people;
 mod settings;
 mod shifts;

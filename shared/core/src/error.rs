@@ -50,6 +50,8 @@ codes! {
     ORD004 = 422;
     /// Idempotency key, or order number, already used with other content.
     ORD005 = 409;
+    /// Changed by somebody else meanwhile.
+    ORD006 = 409;
     /// Insufficient stock.
     INV001 = 409;
     /// Component not found.
