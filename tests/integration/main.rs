@@ -7,12 +7,14 @@
 mod support;
 
 mod catalogue;
+mod concurrency;
 mod conformance;
 mod crash;
 mod deliveries;
 mod faults;
 mod gateway;
 mod order_edits;
+mod lifecycle;
 mod people;
 mod settings;
 mod shifts;

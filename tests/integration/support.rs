@@ -9,6 +9,7 @@ use std::time::Duration;
 use ordak_core::route::{HEALTH, ROUTES, WEBHOOKS_SHOPIFY};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 use xtask::build::CRASH_FUNCTION;
 use xtask::stack::order::{Line, Order};
@@ -284,7 +285,7 @@ pub async fn take_order(shop_domain: &str, cakes: u32) -> (String, Vec<String>) 
     let order_id = answer.body["order_id"].as_str().unwrap().to_owned();
     let sql = "select t.number from ordak.tasks as t join ordak.orders as o on o.id = t.order_key
                where o.order_id = $1 order by t.id";
-    let rows = database(&shared().stack).await.query(sql, &[&order_id]).await.unwrap();
+    let rows = queries().await.query(sql, &[&order_id]).await.unwrap();
     (order_id, rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -315,6 +316,13 @@ pub async fn until_within<T>(limit: Duration, what: &str, mut poll: impl AsyncFn
 /// A connection to a stack's database as the owner of our objects.
 pub async fn database(stack: &Stack) -> Client {
     connect(&stack.database_url()).await.unwrap()
+}
+
+/// The connection to the shared stack's database that tests have in common, for single statements: a new one costs
+/// the hash of a password.
+pub async fn queries() -> &'static Client {
+    static QUERIES: OnceCell<Client> = OnceCell::const_new();
+    QUERIES.get_or_init(|| database(&shared().stack)).await
 }
 
 /// One number out of the database.
@@ -365,7 +373,7 @@ impl Person {
         let person = Person::new().await;
         let insert = "insert into ordak.staff_shared (user_id, full_name, email, role, store, approved, hourly_rate)
                       values ($1::text::uuid, 'A Cook', $1 || '@example.com', $2::text::ordak.role, $3, true, 30)";
-        database(&shared().stack).await.execute(insert, &[&person.id, &role, &store]).await.unwrap();
+        queries().await.execute(insert, &[&person.id, &role, &store]).await.unwrap();
         person
     }
 
