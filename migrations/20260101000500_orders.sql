@@ -145,13 +145,11 @@ create table ordak.tasks (
 );
 create index tasks_order_key_idx on ordak.tasks (order_key);
 create index tasks_assignee_idx on ordak.tasks (assignee);
--- The queue's order, whole and for one stage; undated tasks stand apart in it and have an index of their own.
+-- The queue's order, whole and for one stage.
 create index tasks_queue_idx on ordak.tasks (store, due_date, size_rank, order_number, id)
   where stage <> 'Complete' and cancelled_at is null;
 create index tasks_stage_idx on ordak.tasks (store, stage, due_date, size_rank, order_number, id)
   where stage <> 'Complete' and cancelled_at is null;
-create index tasks_undated_idx on ordak.tasks (store, size_rank, order_number, id)
-  where stage <> 'Complete' and cancelled_at is null and due_date is null;
 create index tasks_completed_idx on ordak.tasks (store, completed_at desc, id desc) where stage = 'Complete';
 create index tasks_due_idx on ordak.tasks (store, due_date);
 create index tasks_search_idx on ordak.tasks using gin (search extensions.gin_trgm_ops);
