@@ -4,20 +4,29 @@ use ordak_core::error::Code;
 
 use crate::support::*;
 
-/// The rows of a query of one text column; the tests expect none.
-async fn found(sql: &str) -> Vec<String> {
+/// The rows of a query of one text column.
+pub async fn found(sql: &str) -> Vec<String> {
     let database = database(&shared().stack).await;
     database.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
 /// Every table of ours.
 pub async fn tables() -> Vec<String> {
-    let tables = found(
-        "select relname::text from pg_class where relnamespace = 'ordak'::regnamespace and relkind = 'r'",
-    )
-    .await;
-    assert!(tables.len() >= 6, "{tables:?}");
-    tables
+    relations("ordak", "r").await
+}
+
+/// Every view that callers see.
+pub async fn views() -> Vec<String> {
+    relations("api", "v").await
+}
+
+async fn relations(schema: &str, kind: &str) -> Vec<String> {
+    let sql = format!(
+        "select relname::text from pg_class where relnamespace = '{schema}'::regnamespace and relkind = '{kind}'"
+    );
+    let names = found(&sql).await;
+    assert!(names.len() >= 4, "{names:?}");
+    names
 }
 
 #[test]
@@ -56,13 +65,59 @@ fn functions_are_granted_as_the_document_says_and_no_others() {
              where p.pronamespace in ('api'::regnamespace, 'ordak'::regnamespace)",
         )
         .await;
-        let document = std::fs::read_to_string(xtask::project::root().join("docs/grants.md")).unwrap();
-        let mut rows: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
-        let mut granted: Vec<_> = granted.iter().map(String::as_str).collect();
-        rows.sort_unstable();
-        granted.sort_unstable();
-        assert_eq!(granted, rows, "left: the database, right: docs/grants.md");
+        assert_documented(granted, |row| row.contains('('));
     });
+}
+
+#[test]
+fn relations_are_readable_as_the_document_says_and_no_others() {
+    run(async {
+        let readable = format!(
+            "select format('| `%s` | %s |', relation, case when bool_or(column_name is null) then 'all'
+                           else string_agg(column_name, ', ' order by position) end)
+             from ({GRANTS}) as g group by relation"
+        );
+        assert_documented(found(&readable).await, |row| !row.contains('('));
+    });
+}
+
+/// Compares rows with those of docs/grants.md that `wanted` chooses.
+fn assert_documented(mut rows: Vec<String>, wanted: impl Fn(&str) -> bool) {
+    let document = std::fs::read_to_string(xtask::project::root().join("docs/grants.md")).unwrap();
+    let documented = document.lines().filter(|line| line.starts_with("| `") && wanted(line));
+    let mut documented: Vec<_> = documented.collect();
+    rows.sort_unstable();
+    documented.sort_unstable();
+    assert_eq!(rows, documented, "left: the database, right: docs/grants.md");
+}
+
+/// Everything that anybody but their owner may do with our tables, views and sequences, or columns of them.
+const GRANTS: &str = "
+    select format('%s.%s', n.nspname, c.relname) as relation, c.relkind, a.attname as column_name, a.attnum as position,
+           coalesce(r.rolname, 'public') as role, lower(x.privilege_type) as privilege
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    cross join lateral (
+      select null as attname, 0 as attnum, c.relacl as acl
+      union all
+      select attname, attnum, attacl from pg_attribute where attrelid = c.oid
+    ) as a
+    cross join lateral aclexplode(a.acl) as x
+    left join pg_roles as r on r.oid = x.grantee
+    where n.nspname in ('api', 'ordak') and x.grantee <> c.relowner";
+
+/// A cheat for each rule: what it is called, how it is made, and what the rule must find. Each is made in a
+/// transaction of its own, and never committed.
+async fn assert_found(rule: &str, cheats: &[(&str, &str)]) {
+    for (cheat, expected) in cheats {
+        let mut database = database(&shared().stack).await;
+        let transaction = database.transaction().await.unwrap();
+        transaction.batch_execute(cheat).await.unwrap_or_else(|error| panic!("{cheat}: {error}"));
+        let rows = transaction.query(rule, &[]).await.unwrap();
+        transaction.rollback().await.unwrap();
+        let found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        assert_eq!(found, [*expected], "{cheat}");
+    }
 }
 
 #[test]
@@ -211,26 +266,155 @@ fn every_function_of_the_api_refuses_whom_it_does_not_know() {
 }
 
 #[test]
-fn tables_and_sequences_are_closed() {
+fn nobody_may_do_more_with_a_relation_than_read_it_logged_in() {
+    let open = format!(
+        "select format('%s %s %s', relation, role, privilege) from ({GRANTS}) as g
+         where role <> 'authenticated' or privilege <> 'select' or relkind not in ('r', 'v')"
+    );
     run(async {
-        let tables = "from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-                      where n.nspname in ('api', 'ordak') and c.relkind in ('r', 'p', 'v', 'm')";
-        let rls = format!(
-            "select c.oid::regclass::text {tables} and c.relkind in ('r', 'p') and not c.relrowsecurity"
-        );
-        assert_eq!(found(&rls).await, [""; 0], "without row level security");
-        for role in ["anon", "authenticated", "service_role"] {
-            let open = format!(
-                "select c.oid::regclass::text {tables} and n.nspname = 'ordak'
-                 and has_table_privilege('{role}', c.oid, 'select, insert, update, delete, truncate, references, trigger')"
+        assert_eq!(found(&open).await, [""; 0]);
+        let cheats = [
+            ("grant insert on ordak.orders to authenticated", "ordak.orders authenticated insert"),
+            ("grant update (notes) on ordak.orders to authenticated", "ordak.orders authenticated update"),
+            ("grant select on ordak.settings to service_role", "ordak.settings service_role select"),
+            ("grant select (store) on ordak.settings to anon", "ordak.settings anon select"),
+            ("grant select on api.orders to public", "api.orders public select"),
+            (
+                "grant select on sequence ordak.orders_id_seq to authenticated",
+                "ordak.orders_id_seq authenticated select",
+            ),
+        ];
+        assert_found(&open, &cheats).await;
+    });
+}
+
+#[test]
+fn every_table_has_row_level_security() {
+    let without = "select c.oid::regclass::text from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+                   where n.nspname in ('api', 'ordak') and c.relkind in ('r', 'p', 'f') and not c.relrowsecurity";
+    run(async {
+        assert_eq!(found(without).await, [""; 0]);
+        let cheats = [
+            ("create table ordak.cheat (id int)", "ordak.cheat"),
+            ("alter table ordak.orders disable row level security", "ordak.orders"),
+        ];
+        assert_found(without, &cheats).await;
+    });
+}
+
+/// A view runs with its owner's rights unless it is told not to, and its owner sees every row.
+#[test]
+fn every_relation_of_the_api_is_a_view_with_its_readers_rights() {
+    let without = "select c.oid::regclass::text from pg_class as c
+                   where c.relnamespace = 'api'::regnamespace and c.relkind not in ('c', 'i')
+                     and not (c.relkind = 'v' and exists (
+                       select from pg_options_to_table(c.reloptions)
+                       where option_name = 'security_invoker' and option_value::boolean))";
+    run(async {
+        assert_eq!(found(without).await, [""; 0]);
+        let cheats = [
+            ("create view api.cheat as select 1 as one", "api.cheat"),
+            ("create view api.cheat with (security_invoker = off) as select 1 as one", "api.cheat"),
+            ("create materialized view api.cheat as select * from ordak.orders", "api.cheat"),
+            ("alter view api.orders reset (security_invoker)", "api.orders"),
+        ];
+        assert_found(without, &cheats).await;
+    });
+}
+
+/// Policies that let somebody do more than read, or that ask for every row who is calling: what does not
+/// depend on the row stands in a subselect of its own, which is evaluated once.
+const POLICIES: &str = r"
+    select p.polname::text
+    from pg_policy as p
+    join pg_class as c on c.oid = p.polrelid
+    cross join lateral regexp_replace(
+      pg_get_expr(p.polqual, p.polrelid), '\( SELECT (ordak|auth)\.\w+\(\) AS \w+\)', '', 'g'
+    ) as condition
+    where c.relnamespace in ('api'::regnamespace, 'ordak'::regnamespace)
+      and (p.polcmd <> 'r' or p.polroles <> array['authenticated'::regrole::oid]
+           or condition ~* '\m(auth|ordak|api)\.\w+\(|\mcurrent_setting\(|\mcurrent_(user|role)\M|\msession_user\M')";
+
+#[test]
+fn policies_let_staff_read_and_ask_once_who_they_are() {
+    run(async {
+        assert_eq!(found(POLICIES).await, [""; 0]);
+        for rest in [
+            "for select to anon using (true)",
+            "for select using (true)",
+            "for select to authenticated, service_role using (true)",
+            "for all to authenticated using (true)",
+            "for insert to authenticated with check (true)",
+            "for select to authenticated using (auth.uid() is not null)",
+            "for select to authenticated using ((auth.jwt() ->> 'role') = 'Admin')",
+            "for select to authenticated using (current_setting('role') = 'authenticated')",
+            "for select to authenticated using (store = any (ordak.visible_stores()))",
+            "for select to authenticated using ((select ordak.local_day(store, created_at)) is not null)",
+            "for select to authenticated using (exists (
+               select from ordak.tasks as t where t.store = any (ordak.visible_stores())))",
+        ] {
+            let cheat = format!("create policy cheat on ordak.orders {rest}");
+            assert_found(POLICIES, &[(&cheat, "cheat")]).await;
+        }
+    });
+}
+
+#[test]
+fn documents_and_types_are_those_of_the_database() {
+    run(async {
+        let generated = xtask::api::generate(&database(&shared().stack).await).await.unwrap();
+        for xtask::api::Generated { path, text } in generated {
+            let committed = std::fs::read_to_string(xtask::project::root().join(path)).unwrap_or_default();
+            let line = text.lines().zip(committed.lines()).find(|(made, there)| made != there);
+            assert!(
+                text == committed,
+                "{path} is not what the database says: run `cargo xtask api`; {line:?}"
             );
-            assert_eq!(found(&open).await, [""; 0], "open to {role}");
-            let sequences = format!(
-                "select c.oid::regclass::text from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-                 where n.nspname in ('api', 'ordak') and case when c.relkind = 'S'
-                   then has_sequence_privilege('{role}', c.oid, 'usage, select, update') end"
-            );
-            assert_eq!(found(&sequences).await, [""; 0], "open to {role}");
+        }
+    });
+}
+
+#[test]
+fn whatever_of_the_api_is_badly_described_is_found() {
+    let lines = "returns  true\nraises  AUTH001\nrole  service\nexample  {}";
+    let function = |arguments: &str, comment: &str| {
+        format!(
+            "create function api.cheat({arguments}) returns boolean language plpgsql security definer as $f$
+             begin perform ordak.require_service(); return true; end $f$;
+             comment on function api.cheat is $$\nCheats.\n\n{comment}\n$$"
+        )
+    };
+    let cheats = [
+        (function("", ""), "api.cheat: expected a paragraph"),
+        (function("x int", lines), "api.cheat: expected lines for x, returns"),
+        (function("", &format!("x  a number\n{lines}")), "api.cheat: expected lines for returns"),
+        (function("", &lines.replace("service", "Staff")), "role Staff, but its body checks service"),
+        (
+            function("", &lines.replace("{}", r#"{"x": 1}"#)),
+            "api.cheat: expected the example to hold arguments",
+        ),
+        (function("x int", &format!("x  a number\n{lines}")), "api.cheat: expected the example to hold x"),
+        (
+            format!(
+                "{}; create function api.cheat(x int) returns int language sql as 'select 1'",
+                function("", lines)
+            ),
+            "api.cheat: expected one function of this name",
+        ),
+        (
+            "create view api.cheat with (security_invoker = true) as select 1 as x".into(),
+            "view api.cheat: expected",
+        ),
+        ("create type api.cheat as (x int)".into(), "type api.cheat: expected a comment"),
+    ];
+    run(async {
+        for (cheat, expected) in cheats {
+            let database = database(&shared().stack).await;
+            // Never committed: the connection ends before.
+            database.batch_execute("begin").await.unwrap();
+            database.batch_execute(&cheat).await.unwrap_or_else(|error| panic!("{cheat}: {error}"));
+            let error = xtask::api::generate(&database).await.expect_err(&cheat).to_string();
+            assert!(error.contains(expected), "{cheat}\n{error}");
         }
     });
 }
@@ -244,30 +428,5 @@ fn every_foreign_key_has_an_index() {
                      and not exists (select from pg_index as i where i.indrelid = k.conrelid and i.indpred is null
                                      and (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey)";
         assert_eq!(found(sql).await, [""; 0]);
-    });
-}
-
-#[test]
-fn anonymous_and_foreign_callers_read_and_change_nothing() {
-    run(async {
-        let keys = &shared().stack.keys;
-        let tables = tables().await;
-        // Schema `api` has no such tables, and is closed to anonymous callers; schema `ordak` is not exposed.
-        for (key, in_api) in [(&keys.anon, 401), (&keys.service_role, 404)] {
-            for table in &tables {
-                for (schema, expected) in [("api", in_api), ("ordak", 406)] {
-                    for method in ["GET", "POST", "PATCH", "DELETE"] {
-                        let url = format!("{}/rest/v1/{table}", shared().stack.url());
-                        let request =
-                            client().request(method.parse().unwrap(), url).header("apikey", key).body("{}");
-                        let request =
-                            request.header("accept-profile", schema).header("content-profile", schema);
-                        let status =
-                            request.header("content-type", "application/json").send().await.unwrap().status();
-                        assert_eq!(status.as_u16(), expected, "{method} {schema}.{table}");
-                    }
-                }
-            }
-        }
     });
 }

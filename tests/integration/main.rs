@@ -15,6 +15,7 @@ mod faults;
 mod gateway;
 mod order_edits;
 mod lifecycle;
+mod hostile;
 mod people;
 mod settings;
 mod shifts;

@@ -3,6 +3,7 @@
 //! One module for each command. Not here: anything that is shipped; no function and no deployment
 //! depends on this crate.
 
+pub mod api;
 pub mod bench;
 pub mod build;
 pub mod demo;

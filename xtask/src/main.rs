@@ -27,6 +27,8 @@ enum Command {
         #[arg(value_enum)]
         what: Bench,
     },
+    /// Write docs/api.md and the TypeScript types from the database's catalogue.
+    Api,
     /// Print where the running `dev` is.
     Status(xtask::status::Arguments),
 }
@@ -53,6 +55,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Dev(arguments) => xtask::dev::run(arguments).await?,
         Command::Test(arguments) => xtask::test::run(arguments).await?,
         Command::Bench { what: Bench::Webhook } => xtask::bench::webhook().await?,
+        Command::Api => xtask::api::run().await?,
         Command::Status(arguments) => print!("{}", xtask::status::text(arguments)?),
         Command::Build => print!("{}", xtask::build::table(&xtask::build::all().await?)),
     }

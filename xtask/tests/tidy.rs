@@ -107,17 +107,31 @@ fn every_migration_is_named_as_the_supabase_cli_expects() {
 }
 
 #[test]
-fn documents_lead_to_files_that_are_there() {
-    for document in ["README.md", "docs/architecture.md", "docs/errors.md", "docs/grants.md", "CHANGELOG.md"]
-    {
+fn documents_lead_to_what_is_there() {
+    let documents = [
+        "README.md",
+        "docs/api.md",
+        "docs/architecture.md",
+        "docs/errors.md",
+        "docs/grants.md",
+        "CHANGELOG.md",
+    ];
+    for document in documents {
         let text = read(document);
         let folder = root().join(document).parent().unwrap().to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let local = !link.contains("://") && !link.starts_with('#');
-            assert!(
-                !local || folder.join(link.split('#').next().unwrap()).exists(),
-                "{document} leads to {link}"
-            );
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let there = match file {
+                "" => headings(&text).filter(|anchor| anchor == heading).count() == 1,
+                _ => link.contains("://") || folder.join(file).exists(),
+            };
+            assert!(there, "{document} leads to {link}");
         }
     }
+}
+
+/// A document's headings as links name them.
+fn headings(text: &str) -> impl Iterator<Item = String> {
+    let titles = text.lines().filter(|line| line.starts_with('#'));
+    titles.map(|line| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-"))
 }
