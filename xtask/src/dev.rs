@@ -83,6 +83,7 @@ async fn session(stack: &mut Stack, folder: &Path, demo: bool) -> Result<()> {
         return demo::run(stack).await;
     }
     step("sign up staff", people::sign_up(stack)).await?;
+    step("open the shops", people::open_shops(stack)).await?;
     let env =
         stack.env().iter().fold(String::new(), |text, (name, value)| text + &format!("{name}={value}\n"));
     let file = write_private(&folder.join(ENV_FILE), env)?;

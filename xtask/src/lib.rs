@@ -12,6 +12,7 @@ mod files;
 pub mod npm;
 pub mod progress;
 pub mod project;
+pub mod seed;
 pub mod stack;
 pub mod status;
 pub mod test;

@@ -29,6 +29,8 @@ enum Command {
     },
     /// Write docs/api.md and the TypeScript types from the database's catalogue.
     Api,
+    /// Fill the running `dev` with the orders of some years.
+    Seed(xtask::seed::Arguments),
     /// Print where the running `dev` is.
     Status(xtask::status::Arguments),
 }
@@ -37,6 +39,8 @@ enum Command {
 enum Bench {
     /// A webhook: our function, the same by hand in TypeScript, and the database call alone.
     Webhook,
+    /// The kitchen's reads: the queue, its search and its counts, with 2000 orders and with 200000.
+    Queue,
 }
 
 #[tokio::main]
@@ -54,8 +58,10 @@ async fn run(command: Command) -> Result<()> {
     match command {
         Command::Dev(arguments) => xtask::dev::run(arguments).await?,
         Command::Test(arguments) => xtask::test::run(arguments).await?,
-        Command::Bench { what: Bench::Webhook } => xtask::bench::webhook().await?,
         Command::Api => xtask::api::run().await?,
+        Command::Bench { what: Bench::Webhook } => xtask::bench::webhook::run().await?,
+        Command::Bench { what: Bench::Queue } => xtask::bench::queue::run().await?,
+        Command::Seed(arguments) => xtask::seed::run(arguments).await?,
         Command::Status(arguments) => print!("{}", xtask::status::text(arguments)?),
         Command::Build => print!("{}", xtask::build::table(&xtask::build::all().await?)),
     }

@@ -36,19 +36,29 @@ enum Format {
 /// # Errors
 /// Where no `dev` is running.
 pub fn text(arguments: Arguments) -> Result<String> {
-    let folder = arguments.data.unwrap_or_else(|| scratch(""));
+    let env = env(arguments.data)?;
+    match arguments.output {
+        Format::Env => Ok(env.iter().map(|(name, value)| format!("{name}={value}\n")).collect()),
+        Format::Json => {
+            let pairs: BTreeMap<_, _> = env.into_iter().collect();
+            Ok(serde_json::to_string_pretty(&pairs)? + "\n")
+        }
+    }
+}
+
+/// The names and values that the `dev` on a folder, or on the usual one, has written.
+///
+/// # Errors
+/// Where none is running.
+pub(crate) fn env(folder: Option<PathBuf>) -> Result<Vec<(String, String)>> {
+    let folder = folder.unwrap_or_else(|| scratch(""));
     let file = folder.join(ENV_FILE);
     if !held(&file) {
         bail!("no stack is running on {}: start it with `cargo xtask dev`", folder.display());
     }
     let text = std::fs::read_to_string(file)?;
-    match arguments.output {
-        Format::Env => Ok(text),
-        Format::Json => {
-            let pairs: BTreeMap<_, _> = text.lines().filter_map(|line| line.split_once('=')).collect();
-            Ok(serde_json::to_string_pretty(&pairs)? + "\n")
-        }
-    }
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 /// Whether the `dev` that wrote the file still runs: it outlives one that was killed, its lock does not.

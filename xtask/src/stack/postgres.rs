@@ -285,7 +285,7 @@ pub(crate) async fn seed(client: &Client) -> Result<()> {
 }
 
 /// The server's message, which the driver's own `Display` leaves out.
-fn explained(error: tokio_postgres::Error) -> anyhow::Error {
+pub(crate) fn explained(error: tokio_postgres::Error) -> anyhow::Error {
     match error.as_db_error() {
         Some(database) => anyhow::anyhow!("{database}"),
         None => error.into(),

@@ -1,5 +1,5 @@
 //! `cargo xtask bench webhook`: what a webhook costs, beside the same work by hand in TypeScript and beside
-//! the database call alone, in one run on one stack. Compare the ratios; the figures are this machine's.
+//! the database call alone.
 
 use std::time::Instant;
 
@@ -11,12 +11,12 @@ use ordak_core::signature::ShopifyKeys;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::process::Command;
 
-use crate::build;
-use crate::project::{root, scratch};
+use super::{on_a_stack, quantile};
+use crate::project::root;
 use crate::stack::order::{Line, Order};
 use crate::stack::shopify::Webhook;
 use crate::stack::supervise::Service;
-use crate::stack::{Options, Stack, serve_on_deno};
+use crate::stack::{Stack, serve_on_deno};
 
 const STORE: &str = "bannos.myshopify.com";
 
@@ -52,13 +52,8 @@ struct Prepared {
 ///
 /// # Errors
 /// Where the stack does not start, or any request is not answered 200.
-pub async fn webhook() -> Result<()> {
-    build::all().await?;
-    let options = Options { folder: scratch("bench"), port: None, durable: false, fresh: true };
-    let mut stack = Stack::start(options).await?;
-    let result = measure(&mut stack).await;
-    stack.stop().await;
-    result
+pub async fn run() -> Result<()> {
+    on_a_stack(measure).await
 }
 
 async fn measure(stack: &mut Stack) -> Result<()> {
@@ -205,11 +200,6 @@ async fn send(candidate: &mut Candidate, requests: Vec<Prepared>, counts: bool) 
         candidate.times.extend(times);
     }
     Ok(())
-}
-
-/// The value below which a part of the others is; they are sorted.
-pub(crate) fn quantile(sorted: &[f64], part: f64) -> f64 {
-    sorted[((sorted.len() - 1) as f64 * part) as usize]
 }
 
 /// The CPU time that a process has used, all its threads together.
