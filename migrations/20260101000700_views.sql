@@ -13,7 +13,7 @@ grant select (code, name, letter, time_zone, shop_domain) on ordak.stores to aut
 create policy orders_read on ordak.orders for select to authenticated
   using (store = any ((select ordak.visible_stores())::text[]));
 grant select (
-  id, store, number, order_id, shopify_order_id, shopify_order_gid, source, customer_name, due_date, delivery_window,
+  id, store, number, order_id, shopify_order_gid, source, customer_name, due_date, delivery_window,
   delivery_method, notes, currency, total_amount, pos, test, placed_at, cancelled_at, cancel_reason, held_at, hold_reason,
   version, flags, created_at, updated_at
 ) on ordak.orders to authenticated;
@@ -50,7 +50,7 @@ $$;
 
 create view api.orders with (security_invoker = true) as
 select
-  o.order_id, o.store, o.number, o.shopify_order_id, o.shopify_order_gid, o.source, o.customer_name, o.due_date,
+  o.order_id, o.store, o.number, o.shopify_order_gid, o.source, o.customer_name, o.due_date,
   o.delivery_window, o.delivery_method, o.notes, o.currency, o.total_amount, o.pos, o.test, o.placed_at,
   o.cancelled_at, o.cancel_reason, o.held_at, o.hold_reason, o.flags, o.version, o.created_at, o.updated_at
 from ordak.orders as o;

@@ -362,10 +362,10 @@ $$;
 
 
 create type api.order_line as (
-  line_id       bigint,
+  line_id       text,
   "position"    int,
-  product_id    bigint,
-  variant_id    bigint,
+  product_id    text,
+  variant_id    text,
   sku           text,
   title         text,
   variant_title text,
@@ -378,7 +378,8 @@ create type api.order_line as (
   cake_writing  text,
   properties    jsonb
 );
-comment on type api.order_line is 'A line of an order; wanted is what is left of quantity after refunds';
+comment on type api.order_line is
+  'A line of an order; wanted is what is left of quantity after refunds. Ids are Shopify''s, as texts: JavaScript''s numbers are too small';
 
 create type api.task_event as (
   task_number   text,
@@ -448,19 +449,20 @@ language plpgsql stable security definer set search_path = '' as $$
 declare
   v_me     ordak.staff_shared;
   v_key    bigint;
+  v_store  text;
   v_answer api.order_details;
 begin
   v_me := ordak.require_staff('Staff');
   perform ordak.check_text('order_id', order_id, 100, true);
-  select o.id into v_key from ordak.orders as o where o.order_id = get_order.order_id;
+  select o.id, o.store into v_key, v_store from ordak.orders as o where o.order_id = get_order.order_id;
   if not found then
     perform ordak.fail('ORD001', 'expected the id of an order, but found another', 'ids look like bannos-25771');
   end if;
+  perform ordak.require_store(v_me, v_store);
   select o into v_answer."order" from api.orders as o where o.order_id = get_order.order_id;
-  perform ordak.require_store(v_me, (v_answer."order").store);
   v_answer.tasks := ordak.tasks_of(order_id);
   v_answer.lines := array(
-    select (l.line_id, l.position, l.product_id, l.variant_id, l.sku, l.title, l.variant_title, l.kind, l.quantity,
+    select (l.line_id::text, l.position, l.product_id::text, l.variant_id::text, l.sku, l.title, l.variant_title, l.kind, l.quantity,
             l.wanted, l.price, l.size, l.flavour, l.cake_writing, l.properties)::api.order_line
     from ordak.order_lines as l
     where l.order_key = v_key

@@ -106,7 +106,7 @@ const GRANTS: &str = "
     left join pg_roles as r on r.oid = x.grantee
     where n.nspname in ('api', 'ordak') and x.grantee <> c.relowner";
 
-/// A cheat for each rule: what it is called, how it is made, and what the rule must find. Each is made in a
+/// Shows that a rule finds cheats: each with how it is made and what must be found. Each is made in a
 /// transaction of its own, and never committed.
 async fn assert_found(rule: &str, cheats: &[(&str, &str)]) {
     for (cheat, expected) in cheats {

@@ -23,7 +23,7 @@ pub fn outcome(answer: &Answer) -> String {
     }
 }
 
-/// The people of a store: one of each role of the document, and somebody else to assign to.
+/// People of Bannos: one of each role of the document, and somebody else to assign to.
 pub struct Crew {
     pub admin: Person,
     pub supervisor: Person,
@@ -32,8 +32,8 @@ pub struct Crew {
 }
 
 impl Crew {
-    pub async fn of(store: &str) -> Crew {
-        let staff = |role| Person::staff(role, Some(store));
+    pub async fn new() -> Crew {
+        let staff = |role| Person::staff(role, Some("bannos"));
         let crew = Crew {
             admin: staff("Admin").await,
             supervisor: staff("Supervisor").await,
@@ -41,7 +41,7 @@ impl Crew {
             other: staff("Staff").await,
         };
         for person in [&crew.staff, &crew.other] {
-            start_shift(person, store).await;
+            start_shift(person).await;
         }
         crew
     }
@@ -83,11 +83,11 @@ impl Crew {
     }
 }
 
-/// Lets somebody be at work in a store.
-pub async fn start_shift(person: &Person, store: &str) {
+/// Lets somebody be at work in Bannos.
+pub async fn start_shift(person: &Person) {
     let insert = "insert into ordak.shifts (staff, store)
-                  select id, $2 from ordak.staff_shared where user_id = $1::text::uuid";
-    queries().await.execute(insert, &[&person.id, &store]).await.unwrap();
+                  select id, 'bannos' from ordak.staff_shared where user_id = $1::text::uuid";
+    queries().await.execute(insert, &[&person.id]).await.unwrap();
 }
 
 /// The events of a task as `action from to pass`.
@@ -175,7 +175,7 @@ async fn deviation(case: &Case, task: &(String, String), crew: &Crew, database: 
 #[test]
 fn every_case_of_the_document_is_so() {
     run(async {
-        let (crew, database) = (&Crew::of("bannos").await, queries().await);
+        let (crew, database) = (&Crew::new().await, queries().await);
         let (changing, others): (Vec<_>, Vec<_>) =
             cases().into_iter().partition(|case| case.expected == "changed");
         assert_eq!(changing.len() + others.len(), 4 * 13 * 7, "each role, action and state");
@@ -203,7 +203,7 @@ fn every_case_of_the_document_is_so() {
 #[test]
 fn a_cake_goes_from_its_first_ticket_to_the_packed_box() {
     run(async {
-        let (crew, database) = (Crew::of("bannos").await, queries().await);
+        let (crew, database) = (Crew::new().await, queries().await);
         let (_, tasks) = take_order(BANNOS, 2).await;
         let task = &tasks[0];
         crew.assign(task).await;
@@ -276,7 +276,7 @@ fn a_cake_goes_from_its_first_ticket_to_the_packed_box() {
 #[test]
 fn a_second_ticket_says_when_the_first_was_printed_and_writes_nothing() {
     run(async {
-        let (crew, database) = (Crew::of("bannos").await, queries().await);
+        let (crew, database) = (Crew::new().await, queries().await);
         let (_, task) = crew.task_in("Covering").await;
         let first = crew.staff.does("print_ticket", json!({"task_number": task})).await;
         assert_eq!(first["changed"], true);
@@ -295,7 +295,7 @@ fn a_second_ticket_says_when_the_first_was_printed_and_writes_nothing() {
 #[test]
 fn a_cake_that_is_sent_back_has_times_of_its_second_pass_beside_the_first() {
     run(async {
-        let (crew, database) = (Crew::of("bannos").await, queries().await);
+        let (crew, database) = (Crew::new().await, queries().await);
         let (_, task) = crew.task_in("Packing").await;
         let back = json!({"task_number": task, "reason": "Wrong spelling: Mia, not Maya"});
         let change = crew.supervisor.does("return_to_decorating", back.clone()).await;
@@ -336,7 +336,7 @@ fn a_cake_that_is_sent_back_has_times_of_its_second_pass_beside_the_first() {
 #[test]
 fn a_repeat_is_a_success_and_a_contradiction_names_both_stages() {
     run(async {
-        let crew = Crew::of("bannos").await;
+        let crew = Crew::new().await;
         let (_, task) = crew.task_in("Decorating").await;
         for (name, stage, said) in [
             ("complete_stage", "Filling", "200 "),
@@ -365,7 +365,7 @@ fn a_repeat_is_a_success_and_a_contradiction_names_both_stages() {
 #[test]
 fn staff_work_on_what_is_assigned_to_them_while_they_are_at_work() {
     run(async {
-        let (crew, database) = (Crew::of("bannos").await, queries().await);
+        let (crew, database) = (Crew::new().await, queries().await);
         let (_, task) = crew.task_in("Filling").await;
         let calls = [
             ("start_stage", json!({"task_number": task, "stage": "Filling"})),
@@ -441,7 +441,7 @@ fn a_store_without_shifts_asks_for_none() {
 #[test]
 fn strangers_and_people_of_another_store_can_do_nothing() {
     run(async {
-        let crew = Crew::of("bannos").await;
+        let crew = Crew::new().await;
         let database = queries().await;
         let (order, task) = crew.task_in("Packing").await;
         let by_task = json!({"task_number": task});
@@ -488,7 +488,7 @@ fn strangers_and_people_of_another_store_can_do_nothing() {
 #[test]
 fn what_is_not_there_is_not_found_and_what_makes_no_sense_is_refused() {
     run(async {
-        let crew = Crew::of("bannos").await;
+        let crew = Crew::new().await;
         let (order, task) = crew.task_in("Packing").await;
         let nobody = "00000000-0000-0000-0000-000000000000";
         let long = "x".repeat(501);
@@ -524,7 +524,7 @@ fn what_is_not_there_is_not_found_and_what_makes_no_sense_is_refused() {
 #[test]
 fn a_task_is_assigned_to_somebody_who_works_in_its_store() {
     run(async {
-        let (crew, database) = (Crew::of("bannos").await, queries().await);
+        let (crew, database) = (Crew::new().await, queries().await);
         let (_, task) = crew.task_in("Covering").await;
         let [gone, waiting, everywhere] = [
             Person::staff("Staff", None).await,
@@ -560,7 +560,7 @@ fn a_task_is_assigned_to_somebody_who_works_in_its_store() {
 #[test]
 fn many_tasks_are_assigned_at_once_or_none() {
     run(async {
-        let (crew, database) = (Crew::of("bannos").await, queries().await);
+        let (crew, database) = (Crew::new().await, queries().await);
         let (_, cakes) = take_order(BANNOS, 3).await;
         let (_, own) = crew.task_in("Filling").await;
         let (_, complete) = crew.task_in("Complete").await;
@@ -605,7 +605,7 @@ fn many_tasks_are_assigned_at_once_or_none() {
 #[test]
 fn an_order_on_hold_stands_still_until_it_is_released() {
     run(async {
-        let (crew, database) = (Crew::of("bannos").await, queries().await);
+        let (crew, database) = (Crew::new().await, queries().await);
         let (order, tasks) = take_order(BANNOS, 2).await;
         let done = json!({"task_number": tasks[1], "stage": "Complete", "reason": "packed already"});
         crew.admin.does("move_to_stage", done).await;
@@ -656,7 +656,7 @@ async fn audit(database: &Client, order: &str) -> Vec<String> {
 #[test]
 fn a_cancelled_order_leaves_the_queue_and_is_nobodys() {
     run(async {
-        let (crew, database) = (Crew::of("bannos").await, queries().await);
+        let (crew, database) = (Crew::new().await, queries().await);
         let (order, tasks) = take_order(BANNOS, 2).await;
         for task in &tasks {
             crew.assign(task).await;
@@ -692,7 +692,7 @@ fn a_cancelled_order_leaves_the_queue_and_is_nobodys() {
 #[test]
 fn an_admin_completes_what_left_without_being_scanned_and_takes_it_back() {
     run(async {
-        let (crew, database) = (Crew::of("bannos").await, queries().await);
+        let (crew, database) = (Crew::new().await, queries().await);
         let (order, tasks) = take_order(BANNOS, 3).await;
         crew.admin.does("complete_stage", json!({"task_number": tasks[0], "stage": "Filling"})).await;
         let change = crew.admin.does("complete_order", json!({"order_id": order})).await;
@@ -717,7 +717,7 @@ fn an_admin_completes_what_left_without_being_scanned_and_takes_it_back() {
 #[test]
 fn an_order_without_a_cake_has_nothing_to_complete_but_can_be_held_and_cancelled() {
     run(async {
-        let crew = Crew::of("bannos").await;
+        let crew = Crew::new().await;
         let (order, tasks) = take_order(BANNOS, 0).await;
         assert_eq!(tasks, [""; 0]);
         let (id, reasoned) = (json!({"order_id": order}), json!({"order_id": order, "reason": "a call"}));

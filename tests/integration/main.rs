@@ -17,6 +17,8 @@ mod hostile;
 mod lifecycle;
 mod order_edits;
 mod people;
+mod priority;
+mod reading;
 mod scale;
 mod settings;
 mod shifts;

@@ -28,7 +28,6 @@ export type Database = {
           order_id: string | null;
           store: string | null;
           number: number | null;
-          shopify_order_id: number | null;
           shopify_order_gid: string | null;
           source: string | null;
           customer_name: string | null;
@@ -100,10 +99,85 @@ export type Database = {
       };
     };
     Functions: {
+      /** Corrects when a shift started and ended, and ends one that still lasts. A shift is final seven days after its end. */
+      adjust_shift: {
+        Args: { ended_at: string; note: string; shift_id: string; started_at: string };
+        Returns: Database["api"]["CompositeTypes"]["shift_change"];
+      };
       /** Lets in a person who has registered. */
       approve_staff: {
         Args: { staff_id: string };
         Returns: Database["api"]["CompositeTypes"]["staff_change"];
+      };
+      /** Gives a task to somebody, in any stage and also while on hold; the stage stays as it is. */
+      assign: {
+        Args: { staff_id: string; task_number: string };
+        Returns: Database["api"]["CompositeTypes"]["task_change"];
+      };
+      /** Gives many tasks to somebody at once, all or none. */
+      assign_many: {
+        Args: { staff_id: string; task_numbers: string[] };
+        Returns: Database["api"]["CompositeTypes"]["assigned"];
+      };
+      /** Cancels an order for good, also one on hold: its tasks leave the queue, and nobody is assigned to the unfinished ones. */
+      cancel_order: {
+        Args: { order_id: string; reason: string };
+        Returns: Database["api"]["CompositeTypes"]["order_change"];
+      };
+      /** Marks every unfinished cake of an order complete, for cakes that left the shop without being scanned; nobody is assigned to them afterwards. */
+      complete_order: {
+        Args: { order_id: string };
+        Returns: Database["api"]["CompositeTypes"]["order_change"];
+      };
+      /** Ends a task's stage: Filling, Covering, Decorating, Packing, Complete. Nobody is assigned to the next one yet; whoever packed the cake stays. */
+      complete_stage: {
+        Args: { stage: string; task_number: string };
+        Returns: Database["api"]["CompositeTypes"]["task_change"];
+      };
+      /** Takes an order that did not come from Shopify: over the telephone or at the counter. Each cake becomes a task. */
+      create_manual_order: {
+        Args: { accessories?: Json; cakes: Json; customer_name: string; delivery_method?: string; delivery_window?: string | null; due_date?: string | null; idempotency_key?: string | null; notes?: string | null; number?: string | null; store: string; total_amount?: number | null };
+        Returns: Database["api"]["CompositeTypes"]["order_change"];
+      };
+      /** Corrects what an order says. Its tasks follow at once. */
+      edit_order: {
+        Args: { changes: Json; order_id: string; version: number };
+        Returns: Database["api"]["CompositeTypes"]["order_change"];
+      };
+      /** Corrects what one cake shall be. */
+      edit_task: {
+        Args: { changes: Json; task_number: string; version: number };
+        Returns: Database["api"]["CompositeTypes"]["task_change"];
+      };
+      /** Ends a break. */
+      end_break: {
+        Args: { staff_id?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["shift_change"];
+      };
+      /** Ends a shift, and the break that its person is on. */
+      end_shift: {
+        Args: { staff_id?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["shift_change"];
+      };
+      /** Finds a task by what is printed on a ticket, a docket or a slip, or by what somebody types: #B25771-A, b25771a, bannos-25771-A, flour-lane-25771, 25771. What is cancelled or complete is found too. */
+      find_task: {
+        Args: { code: string };
+        Returns: Database["api"]["CompositeTypes"]["found"];
+      };
+      /** An order with its tasks, its lines, what was done to the tasks, and what Shopify sent about it. */
+      get_order: {
+        Args: { order_id: string };
+        Returns: Database["api"]["CompositeTypes"]["order_details"];
+      };
+      /** The settings of a store. */
+      get_settings: {
+        Args: { store: string };
+        Returns: Database["api"]["CompositeTypes"]["settings"];
+      };
+      /** Stops work on an order: until it is released no ticket is printed and no stage begins or ends. Its tasks can still be assigned and stored. */
+      hold: {
+        Args: { order_id: string; reason: string };
+        Returns: Database["api"]["CompositeTypes"]["order_change"];
       };
       /** Records a delivery of a topic that we do not act on. */
       ignore_delivery: {
@@ -115,6 +189,11 @@ export type Database = {
         Args: { content: Json; delivery: Json };
         Returns: Json;
       };
+      /** Who is on shift now, in the order in which they came. */
+      list_shifts: {
+        Args: { store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["shift"][];
+      };
       /** Everyone who works in the caller's stores, by name. */
       list_staff: {
         Args: never;
@@ -124,6 +203,26 @@ export type Database = {
       me: {
         Args: never;
         Returns: Database["api"]["CompositeTypes"]["staff"];
+      };
+      /** Puts a task into any stage, for when something went wrong. Back opens a new pass with times of its own, forward does not; nobody is assigned afterwards. */
+      move_to_stage: {
+        Args: { reason: string; stage: string; task_number: string };
+        Returns: Database["api"]["CompositeTypes"]["task_change"];
+      };
+      /** The shift that the caller is on. */
+      my_shift: {
+        Args: never;
+        Returns: Database["api"]["CompositeTypes"]["shift"][];
+      };
+      /** What to print on a task's ticket, or on the slip of a cake that is packed. The first time in Filling it also starts Filling. */
+      print_ticket: {
+        Args: { task_number: string };
+        Returns: Database["api"]["CompositeTypes"]["ticket"];
+      };
+      /** The kitchen's open tasks, the most urgent first: by priority, due date, size and number, over all stores that are asked for. What stood in the queue at the first page and is not touched meanwhile is on exactly one of the pages, whatever changes around it and however late it gets. */
+      queue: {
+        Args: { after?: string | null; assignee?: string | null; page_size?: number; priority?: string | null; search?: string | null; stage?: string | null; storage?: string | null; store?: string | null; unassigned?: boolean };
+        Returns: Database["api"]["CompositeTypes"]["queue_page"];
       };
       /** True once the database is up and migrated; what `GET /api/health?ready` asks. */
       ready: {
@@ -140,6 +239,21 @@ export type Database = {
         Args: { body: string; delivery: Json; reason: string };
         Returns: Json;
       };
+      /** Lets work on an order that was on hold go on where it stopped. */
+      release: {
+        Args: { order_id: string };
+        Returns: Database["api"]["CompositeTypes"]["order_change"];
+      };
+      /** Sends a cake in Packing back to Decorating. That opens a new pass with times of its own, and nobody is assigned yet. */
+      return_to_decorating: {
+        Args: { reason: string; task_number: string };
+        Returns: Database["api"]["CompositeTypes"]["task_change"];
+      };
+      /** Saves some or all settings of a store, all of them or none. */
+      save_settings: {
+        Args: { settings: Json; store: string };
+        Returns: Database["api"]["CompositeTypes"]["settings_change"];
+      };
       /** Deactivates a member of staff who has left, or activates one who is back. */
       set_active: {
         Args: { active: boolean; staff_id: string };
@@ -150,6 +264,56 @@ export type Database = {
         Args: { role: string; staff_id: string; store?: string | null };
         Returns: Database["api"]["CompositeTypes"]["staff_change"];
       };
+      /** Notes where a cake stands, in any stage, while on hold and once complete. */
+      set_storage: {
+        Args: { location: string; task_number: string };
+        Returns: Database["api"]["CompositeTypes"]["task_change"];
+      };
+      /** What everyone has worked, by name. A shift belongs to the day of its store on which it began. One that lasts counts up to now, and for twelve hours at most. */
+      shift_totals: {
+        Args: { first_day: string; last_day: string; store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["shift_total"][];
+      };
+      /** The shifts of somebody in the caller's stores that began on some days, one after the other: the detail behind shift_totals, and where to find the one to adjust. */
+      shifts_of: {
+        Args: { first_day: string; last_day: string; staff_id: string };
+        Returns: Database["api"]["CompositeTypes"]["shift"][];
+      };
+      /** How many cakes stand in each stage, and how many nobody has, wait, are late, are due or were finished today. */
+      stage_counts: {
+        Args: { store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["stage_count"][];
+      };
+      /** Starts a break, during which Staff work on no task. */
+      start_break: {
+        Args: { staff_id?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["shift_change"];
+      };
+      /** Starts a shift. One that nobody ended counts as ended twelve hours after its start. */
+      start_shift: {
+        Args: { staff_id?: string | null; store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["shift_change"];
+      };
+      /** Notes that work on a task's stage begins. Filling is also started by the first print, Packing by the end of Decorating. */
+      start_stage: {
+        Args: { stage: string; task_number: string };
+        Returns: Database["api"]["CompositeTypes"]["task_change"];
+      };
+      /** A store's figures over its last days, today with them, in its own time zone. What is cancelled or a test does not count, and what was sold over the counter stands apart. */
+      store_analytics: {
+        Args: { days?: number; store: string };
+        Returns: Database["api"]["CompositeTypes"]["store_analytics"];
+      };
+      /** Takes a task from whoever it is assigned to, in any stage and also while on hold. */
+      unassign: {
+        Args: { task_number: string };
+        Returns: Database["api"]["CompositeTypes"]["task_change"];
+      };
+      /** The seven days of a week and the cakes that are due on each, for the kitchen's monitor. Without what is cancelled. */
+      week: {
+        Args: { first_day?: string | null; store: string };
+        Returns: Database["api"]["CompositeTypes"]["week_day"][];
+      };
     };
     Enums: {
       priority: "High" | "Medium" | "Low";
@@ -157,11 +321,122 @@ export type Database = {
       stage: "Filling" | "Covering" | "Decorating" | "Packing" | "Complete";
     };
     CompositeTypes: {
+      /** What became of each task: given, theirs already, or skipped as unknown or closed */
+      assigned: {
+        changed: boolean | null;
+        assigned: string[] | null;
+        unchanged: string[] | null;
+        skipped: string[] | null;
+      };
+      /** What was ordered on a day, not counting what was sold over the counter */
+      day_total: {
+        day: string | null;
+        orders: number | null;
+        revenue: number | null;
+      };
+      /** A webhook of Shopify about an order, and why it could not be taken where it could not */
+      delivery: {
+        topic: string | null;
+        outcome: string | null;
+        received_at: string | null;
+        reason: string | null;
+      };
+      /** The one task that a code means; or, where it may mean several, null and those */
+      found: {
+        task: Database["api"]["Views"]["tasks"]["Row"] | null;
+        candidates: Database["api"]["Views"]["tasks"]["Row"][] | null;
+      };
       /** An order and its tasks as they are now, and whether the call changed anything */
       order_change: {
         changed: boolean | null;
         order: Database["api"]["Views"]["orders"]["Row"] | null;
         tasks: Database["api"]["Views"]["tasks"]["Row"][] | null;
+      };
+      /** An order with everything that belongs to it */
+      order_details: {
+        order: Database["api"]["Views"]["orders"]["Row"] | null;
+        tasks: Database["api"]["Views"]["tasks"]["Row"][] | null;
+        lines: Database["api"]["CompositeTypes"]["order_line"][] | null;
+        events: Database["api"]["CompositeTypes"]["task_event"][] | null;
+        deliveries: Database["api"]["CompositeTypes"]["delivery"][] | null;
+      };
+      /** A line of an order; wanted is what is left of quantity after refunds. Ids are Shopify's, as texts: JavaScript's numbers are too small */
+      order_line: {
+        line_id: string | null;
+        position: number | null;
+        product_id: string | null;
+        variant_id: string | null;
+        sku: string | null;
+        title: string | null;
+        variant_title: string | null;
+        kind: string | null;
+        quantity: number | null;
+        wanted: number | null;
+        price: number | null;
+        size: string | null;
+        flavour: string | null;
+        cake_writing: string | null;
+        properties: Json | null;
+      };
+      /** How many cakes of a product were ordered */
+      product_total: {
+        product_title: string | null;
+        cakes: number | null;
+      };
+      /** A page of the queue, and `after` for the next one; null on the last */
+      queue_page: {
+        tasks: Database["api"]["Views"]["tasks"]["Row"][] | null;
+        next: string | null;
+      };
+      /** The settings of a store; what the caller may not see is null */
+      settings: {
+        store: string | null;
+        ticket_size: string | null;
+        ticket_copies: number | null;
+        due_offset_days: number | null;
+        due_allowed_days: boolean[] | null;
+        due_blackout_dates: string[] | null;
+        flavours: string[] | null;
+        storage_locations: string[] | null;
+        monitor_density: string | null;
+        monitor_refresh: number | null;
+        shifts_enabled: boolean | null;
+        inventory_tracking: boolean | null;
+        updated_at: string | null;
+      };
+      /** The settings of a store as they are now, and whether the call changed anything */
+      settings_change: {
+        changed: boolean | null;
+        settings: Database["api"]["CompositeTypes"]["settings"] | null;
+      };
+      /** A shift; ended_at is null while it lasts, which is twelve hours at most */
+      shift: {
+        shift_id: string | null;
+        staff_id: string | null;
+        full_name: string | null;
+        store: string | null;
+        started_at: string | null;
+        ended_at: string | null;
+        on_break: boolean | null;
+        break_started_at: string | null;
+        break_minutes: number | null;
+      };
+      /** A shift as it is now, and whether the call changed anything */
+      shift_change: {
+        changed: boolean | null;
+        shift: Database["api"]["CompositeTypes"]["shift"] | null;
+      };
+      /** What somebody has worked; pay is null for who has no hourly rate */
+      shift_total: {
+        staff_id: string | null;
+        full_name: string | null;
+        days_worked: number | null;
+        shifts: number | null;
+        shift_minutes: number | null;
+        break_minutes: number | null;
+        net_minutes: number | null;
+        hourly_rate: number | null;
+        pay: number | null;
       };
       /** A member of staff; what the caller may not see is null */
       staff: {
@@ -180,10 +455,77 @@ export type Database = {
         changed: boolean | null;
         staff: Database["api"]["CompositeTypes"]["staff"] | null;
       };
+      /** How much a store has to do; all but completed_today count open tasks */
+      stage_count: {
+        store: string | null;
+        filling: number | null;
+        covering: number | null;
+        decorating: number | null;
+        packing: number | null;
+        unassigned: number | null;
+        held: number | null;
+        overdue: number | null;
+        due_today: number | null;
+        completed_today: number | null;
+        total_open: number | null;
+      };
+      /** A store's figures, without what is cancelled or a test */
+      store_analytics: {
+        revenue: number | null;
+        orders: number | null;
+        average_order: number | null;
+        pos_revenue: number | null;
+        pos_orders: number | null;
+        by_day: Database["api"]["CompositeTypes"]["day_total"][] | null;
+        top_products: Database["api"]["CompositeTypes"]["product_total"][] | null;
+        pending_today: number | null;
+        week: Database["api"]["CompositeTypes"]["week_total"][] | null;
+        delivery_percent: number | null;
+      };
       /** A task as it is now, and whether the call changed anything */
       task_change: {
         changed: boolean | null;
         task: Database["api"]["Views"]["tasks"]["Row"] | null;
+      };
+      /** What somebody did to a task, and what the task was afterwards; no actor is Shopify */
+      task_event: {
+        task_number: string | null;
+        at: string | null;
+        action: string | null;
+        actor_id: string | null;
+        actor_name: string | null;
+        from_stage: Database["api"]["Enums"]["stage"] | null;
+        to_stage: Database["api"]["Enums"]["stage"] | null;
+        pass: number | null;
+        assignee_id: string | null;
+        assignee_name: string | null;
+        storage: string | null;
+        reason: string | null;
+      };
+      /** What a ticket shows and how it is printed; printed_before is null for the first one */
+      ticket: {
+        changed: boolean | null;
+        printed_before: string | null;
+        barcode: string | null;
+        ticket_size: string | null;
+        ticket_copies: number | null;
+        printed_by: string | null;
+        task: Database["api"]["Views"]["tasks"]["Row"] | null;
+      };
+      /** The cakes due on a day; tasks are the first 50 that are not complete, by size */
+      week_day: {
+        due_date: string | null;
+        total: number | null;
+        complete: number | null;
+        pending: number | null;
+        tasks: Database["api"]["Views"]["tasks"]["Row"][] | null;
+      };
+      /** How many cakes are due on a day */
+      week_total: {
+        due_date: string | null;
+        total: number | null;
+        complete: number | null;
+        pending: number | null;
       };
     };
   };

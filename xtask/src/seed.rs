@@ -27,13 +27,7 @@ const VACUUM: &str =
     "vacuum analyze ordak.orders, ordak.order_lines, ordak.tasks, ordak.stage_times, ordak.stage_events";
 
 /// What `cargo xtask seed` takes.
-///
-/// Fills the running `dev` with orders of all its stores over three years: the newest are open, in every stage and due
-/// from some days ago to two weeks ahead, the others complete or cancelled. The same number gives the same orders on the
-/// same day. Their numbers begin at 1000000; a second run adds more behind the first one's, but never so many that more
-/// than some 5000 tasks are open.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// How many orders to add.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]

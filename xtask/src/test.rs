@@ -112,7 +112,8 @@ async fn run_check(check: Check, count: &mut Count) -> Result<()> {
     Ok(())
 }
 
-/// The TypeScript that runs on Deno, and what holds our types to what callers write; the Workers' entries import a `.wasm`, which only bundlers know.
+/// The TypeScript that runs on Deno, and what holds our types to what callers write; the Workers' entries
+/// import a `.wasm`, which only bundlers know.
 fn typescript() -> Result<Vec<String>> {
     let mut files: Vec<_> =
         functions()?.iter().map(|name| format!("supabase/functions/{name}/index.ts")).collect();

@@ -8,6 +8,9 @@ use super::comment::Comment;
 /// The heading of the functions that no person can call.
 const SERVICE: &str = "For our own functions alone";
 
+/// What every call with curl carries.
+const LOGIN: &str = r#"-H "apikey: $SUPABASE_ANON_KEY" -H "authorization: Bearer $TOKEN""#;
+
 /// The whole document.
 pub(crate) fn document(api: &Api) -> String {
     let mut areas: Vec<(&str, Vec<_>)> = Vec::new();
@@ -73,7 +76,7 @@ fn write_function(text: &mut String, function: &Function, comment: &Comment) {
         text,
         &format!("await supabase.rpc(\"{name}\"{javascript});"),
         &format!(
-            "curl \"$SUPABASE_URL/rest/v1/rpc/{name}\" -H \"apikey: $SUPABASE_ANON_KEY\" -H \"authorization: Bearer $TOKEN\" \\
+            "curl \"$SUPABASE_URL/rest/v1/rpc/{name}\" {LOGIN} \\
   -H 'content-type: application/json' -d '{curl}'"
         ),
     );
@@ -87,9 +90,7 @@ fn write_view(text: &mut String, view: &Relation, comment: &Comment) {
     write_examples(
         text,
         &format!("await supabase.from(\"{name}\"){};", builder(query)),
-        &format!(
-            "curl \"$SUPABASE_URL/rest/v1/{name}?{query}\" -H \"apikey: $SUPABASE_ANON_KEY\" -H \"authorization: Bearer $TOKEN\""
-        ),
+        &format!("curl \"$SUPABASE_URL/rest/v1/{name}?{query}\" {LOGIN}"),
     );
 }
 

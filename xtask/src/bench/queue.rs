@@ -1,5 +1,5 @@
-//! `cargo xtask bench queue`: what the kitchen's reads cost as Staff through the gateway, with the orders of some weeks and
-//! then with those of years.
+//! `cargo xtask bench queue`: what the kitchen's reads cost as Staff through the gateway, with the orders of some
+//! weeks and then with those of years.
 
 use std::time::Instant;
 
@@ -63,10 +63,10 @@ async fn times(stack: &Stack, token: &str) -> Result<Vec<(&'static str, Vec<f64>
         let post = client.post(format!("{}/rest/v1/rpc/{name}", stack.url()));
         post.header("apikey", &stack.keys.publishable).bearer_auth(token).json(arguments)
     };
-    let mut after = Value::Null;
+    let (mut after, mut number) = (Value::Null, Value::Null);
     for _ in 1..LATER {
         let page: Value = answer(call("queue", &json!({"after": after}))).await?;
-        after = page["next"].clone();
+        (after, number) = (page["next"].clone(), page["tasks"][0]["task_number"].clone());
         ensure!(after.is_string(), "expected {LATER} pages in the queue, but found fewer");
     }
     let kinds = [
@@ -74,7 +74,9 @@ async fn times(stack: &Stack, token: &str) -> Result<Vec<(&'static str, Vec<f64>
         ("page 10", "queue", json!({"after": after})),
         ("one stage", "queue", json!({"stage": "Decorating"})),
         ("search by customer", "queue", json!({"search": "smith"})),
-        ("search by number", "queue", json!({"search": "B1001"})),
+        ("search by number", "queue", json!({"search": number})),
+        ("a task by its number", "find_task", json!({"code": number})),
+        ("counts", "stage_counts", json!({"store": "bannos"})),
     ];
     let mut times = kinds.each_ref().map(|(what, ..)| (*what, Vec::new()));
     for round in 0..WARM_UP + CALLS {

@@ -24,6 +24,8 @@ stores as (
     g.flavours, g.storage_locations,
     (select array_agg(p.id order by p.id) from ordak.staff_shared as p
      where p.store = s.code and p.role = 'Staff' and p.approved and p.is_active) as staff,
+    (select min(p.id) from ordak.staff_shared as p
+     where coalesce(p.store, s.code) = s.code and p.role = 'Supervisor' and p.approved and p.is_active) as supervisor,
     count(*) over () as stores, row_number() over (order by s.code) - 1 as place
   from ordak.stores as s
   join ordak.settings as g on g.store = s.code
@@ -76,14 +78,19 @@ insert into ordak.orders (
 )
 select
   p.store, p.number, s.id, 'gid://shopify/Order/' || s.id,
-  pg_temp.pick(p.number, 11, '{Mia,Oliver,Charlotte,Noah,Amelia,Jack,Isla,William,Olivia,Leo,Grace,Henry,Priya,Wei,Sofia,Arjun,Hannah,Lucas,Zara,Ethan}')
-    || ' ' || pg_temp.pick(p.number, 12, '{Smith,Nguyen,Jones,Williams,Patel,Brown,Chen,Wilson,Taylor,Singh,Martin,Kaur,Anderson,Rossi,White,Papadopoulos,Walker,Kim,Thompson,Murphy,Ryan,Haddad}'),
+  pg_temp.pick(p.number, 11, '{Mia,Oliver,Charlotte,Noah,Amelia,Jack,Isla,William,Olivia,Leo,Grace,Henry,Priya,
+                               Wei,Sofia,Arjun,Hannah,Lucas,Zara,Ethan}')
+    || ' ' ||
+  pg_temp.pick(p.number, 12, '{Smith,Nguyen,Jones,Williams,Patel,Brown,Chen,Wilson,Taylor,Singh,Martin,Kaur,Anderson,
+                               Rossi,White,Papadopoulos,Walker,Kim,Thompson,Murphy,Ryan,Haddad}'),
   p.due_date,
   case when p.due_date is not null
-       then pg_temp.pick(p.number, 13, '{"9:00 AM and 11:00 AM","10:00 AM and 12:00 PM","12:00 PM and 2:00 PM","2:00 PM and 4:00 PM"}') end,
+       then pg_temp.pick(p.number, 13, '{"9:00 AM and 11:00 AM","10:00 AM and 12:00 PM","12:00 PM and 2:00 PM",
+                                         "2:00 PM and 4:00 PM"}') end,
   case when pg_temp.roll(p.number, 14, 10) < 3 and not p.pos then 'Delivery' else 'Pickup' end,
   case when pg_temp.roll(p.number, 15, 7) = 0
-       then pg_temp.pick(p.number, 16, '{"Please no nuts","Leave with reception","It is a surprise, please do not call","Gluten free if possible","Ring the bell twice"}') end,
+       then pg_temp.pick(p.number, 16, '{"Please no nuts","Leave with reception","It is a surprise, please do not call",
+                                         "Gluten free if possible","Ring the bell twice"}') end,
   'AUD', p.cakes * p.cake_price + p.accessories * p.accessory_price, p.pos, pg_temp.roll(p.number, 17, 200) = 0,
   p.placed_at, p.placed_at, case when p.cancelled then c.at end, case when p.cancelled then 'customer' end,
   case when p.held then p.midnight end, case when p.held then 'Customer asked to wait for the colour' end,

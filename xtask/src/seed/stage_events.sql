@@ -10,7 +10,7 @@ from (
   from steps
   where completed_at is not null
   union all
-  select task, due_at - interval '2 seconds', worker, 'return', 'Packing', 'Decorating', 2, null, storage,
+  select task, due_at - interval '2 seconds', supervisor, 'return', 'Packing', 'Decorating', 2, null, storage,
          'Wrong spelling'
   from steps
   where step = 5
@@ -24,17 +24,17 @@ from (
   from steps
   where open and step = 1 and storage is not null
   union all
-  select task, due_at + case when step = 1 then interval '1 second' else interval '-1 second' end, worker, 'assign',
-         stage, stage, pass, assignee, case when step > 1 then storage end, null
+  select task, due_at + case when step = 1 then interval '1 second' else interval '-1 second' end, supervisor,
+         'assign', stage, stage, pass, assignee, case when step > 1 then storage end, null
   from steps
   where assignee is not null
   union all
-  select task, midnight, null, 'hold', stage, stage, pass, assignee, case when step > 1 then storage end,
+  select task, midnight, supervisor, 'hold', stage, stage, pass, assignee, case when step > 1 then storage end,
          'Customer asked to wait for the colour'
   from steps
   where held and last
   union all
-  select t.id, t.cancelled_at, null, 'cancel', t.stage, t.stage, t.pass, null, t.storage, 'customer'
+  select t.id, t.cancelled_at, c.supervisor, 'cancel', t.stage, t.stage, t.pass, null, t.storage, 'customer'
   from cakes as c
   join ordak.tasks as t on t.number = c.task_number
   where c.cancelled

@@ -1,12 +1,12 @@
--- Of the last year: what is older has its completion in the task alone, which keeps a hundred thousand orders a matter of
--- seconds. Packing begins with the end of Decorating; that of a cake which was sent back never ended.
+-- Of the last year: what is older has its completion in the task alone, so that many orders stay a matter of seconds.
+-- Packing begins with the end of Decorating; that of a cake which was sent back never ended.
 
 analyze cakes;
 analyze ordak.tasks;
 
 create temp table steps on commit drop as
 select
-  t.id as task, c.n, c.open, c.held, c.midnight, c.storage, k as step, w.worker,
+  t.id as task, c.n, c.open, c.held, c.midnight, c.storage, c.supervisor, k as step, w.worker,
   case when k = c.steps then c.assignee end as assignee,
   (array['Filling', 'Covering', 'Decorating', 'Packing', 'Decorating', 'Packing'])[k]::ordak.stage as stage,
   (array['Covering', 'Decorating', 'Packing', 'Complete', 'Packing', 'Complete'])[k]::ordak.stage as next,

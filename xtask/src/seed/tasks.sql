@@ -21,7 +21,7 @@ staged as (
     case
       when u.cancelled then 1
       when not u.open  then case when pg_temp.roll(u.n, 31, 50) = 0 then 6 else 4 end
-      else (array[1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 5, 6])[1 + pg_temp.roll(u.n, 31, 20)]
+      else pg_temp.pick(u.n, 31, '{1,1,1,1,1,1,2,2,2,2,2,3,3,3,3,4,4,4,5,6}')::int
     end as steps,
     u.open and not u.cancelled and pg_temp.roll(u.n, 32, 2) = 0 as assigned
   from units as u
@@ -31,7 +31,8 @@ begun as (
     s.*,
     -- A print begins Filling, the end of Decorating begins Packing; else whoever it is assigned to begins.
     case when s.cancelled then false when s.complete or s.steps in (4, 6) then true
-         when s.steps = 1 then pg_temp.roll(s.n, 33, 5) < 3 else s.assigned and pg_temp.roll(s.n, 33, 2) = 0 end as begun,
+         when s.steps = 1 then pg_temp.roll(s.n, 33, 5) < 3
+         else s.assigned and pg_temp.roll(s.n, 33, 2) = 0 end as begun,
     case when s.complete then ordak.day_start(s.time_zone, s.due_date) - interval '12 hours'
          else b.since + (s.midnight - b.since) * (20 + pg_temp.roll(s.n, 34, 50)) / 100 end as begins
   from staged as s
