@@ -107,29 +107,56 @@ create type api.order_change as (changed boolean, "order" api.orders, tasks api.
 comment on type api.order_change is 'An order and its tasks as they are now, and whether the call changed anything';
 
 
--- task_change: what is answered about a task.
-create function ordak.task_change(task_number text, changed boolean) returns api.task_change
-language sql stable set search_path = '' as $$
-  select (task_change.changed, t)::api.task_change from api.tasks as t where t.task_number = task_change.task_number
+-- tasks_by_number: the tasks of these numbers, in the numbers' order. What looks for tasks finds their numbers and
+-- reads them here: joined into the search, the view's many tables would make planning the longest part.
+create function ordak.tasks_by_number(numbers text[]) returns api.tasks[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(
+    select v
+    from unnest(numbers) with ordinality as n (number, place)
+    join api.tasks as v on v.task_number = n.number
+    order by n.place
+  );
+end
 $$;
 
 
--- tasks_of: an order's tasks in the order of their numbers.
-create function ordak.tasks_of(order_id text) returns api.tasks[]
-language sql stable set search_path = '' as $$
-  select coalesce(array_agg(v order by t.id), '{}')
-  from ordak.orders as o
-  join ordak.tasks as t on t.order_key = o.id
-  join api.tasks as v on v.task_number = t.number
-  where o.order_id = tasks_of.order_id
+-- task_change: what is answered about a task. (In plpgsql, as is all that reads the view: its plan is made once.)
+create function ordak.task_change(task_number text, changed boolean) returns api.task_change
+language plpgsql stable set search_path = '' as $$
+declare
+  v_task api.tasks;
+begin
+  select * into strict v_task from api.tasks as t where t.task_number = task_change.task_number;
+  return (task_change.changed, v_task)::api.task_change;
+end
 $$;
 
 
 -- order_change: what is answered about an order.
 create function ordak.order_change(order_id text, changed boolean) returns api.order_change
-language sql stable set search_path = '' as $$
-  select (order_change.changed, o, ordak.tasks_of(o.order_id))::api.order_change
-  from api.orders as o where o.order_id = order_change.order_id
+language plpgsql stable set search_path = '' as $$
+declare
+  v_order api.orders;
+begin
+  select * into strict v_order from api.orders as o where o.order_id = order_change.order_id;
+  return (order_change.changed, v_order, ordak.tasks_of(v_order.order_id))::api.order_change;
+end
+$$;
+
+
+-- tasks_of: an order's tasks in the order of their numbers.
+create function ordak.tasks_of(order_id text) returns api.tasks[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return ordak.tasks_by_number(array(
+    select t.number
+    from ordak.orders as o
+    join ordak.tasks as t on t.order_key = o.id
+    where o.order_id = tasks_of.order_id
+    order by t.id));
+end
 $$;
 
 

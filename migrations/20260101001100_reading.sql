@@ -292,21 +292,6 @@ create type api.found as (task api.tasks, candidates api.tasks[]);
 comment on type api.found is 'The one task that a code means; or, where it may mean several, null and those';
 
 
--- tasks_by_number: the tasks of these numbers, in the numbers' order. What looks for tasks finds their numbers and
--- reads them here: joined into the search, the view's many tables would make planning the longest part.
-create function ordak.tasks_by_number(numbers text[]) returns api.tasks[]
-language plpgsql stable set search_path = '' as $$
-begin
-  return array(
-    select v
-    from unnest(numbers) with ordinality as n (number, place)
-    join api.tasks as v on v.task_number = n.number
-    order by n.place
-  );
-end
-$$;
-
-
 -- find_tasks: the tasks in these stores that a printed or typed code may mean, at most 50. A number without letters
 -- means every cake of its order, and without a store the orders of that number in all of them.
 create function ordak.find_tasks(stores text[], code text) returns api.tasks[]

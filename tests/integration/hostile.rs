@@ -246,7 +246,7 @@ fn every_function_keeps_an_order_to_its_store() {
                 if target.is_named(&arguments) {
                     assert!(["403 AUTH002", "404 ORD001"].contains(&answer.said().as_str()), "{context}");
                 } else if ["bannos", &target.cook].iter().any(|name| arguments.to_string().contains(name)) {
-                    assert!(answer.status >= 400, "{context}");
+                    assert!(answer.status >= 400 || answer.body == json!([]), "{context}");
                 }
                 assert!(answer.status < 400 || !target.is_in(&answer), "{context}");
             }

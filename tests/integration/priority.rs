@@ -59,7 +59,7 @@ fn a_day_begins_at_the_stores_own_midnight() {
         ("2026-06-10T23:00:00Z", "2026-06-11T14:00:00Z", "High"),
     ];
     run(async {
-        let database = database(&shared().stack).await;
+        let database = queries().await;
         let sql = "select ordak.priority($1::text::date, $2::text::timestamptz, 'Australia/Sydney',
                                          $3::text::timestamptz)::text";
         for (due, at, expected) in dated {

@@ -18,7 +18,7 @@ pub async fn add_stores() {
                  ('rose', 'Rose', 'rose-lane.myshopify.com', 'R', 'Australia/Sydney'),
                  ('quay', 'Quay', 'quay.myshopify.com', 'Q', 'America/Los_Angeles')
                on conflict do nothing";
-    database(&shared().stack).await.execute(sql, &[]).await.unwrap();
+    queries().await.execute(sql, &[]).await.unwrap();
 }
 
 /// Puts an order's cakes into the kitchen, and answers with the order's row and the tasks' numbers.
@@ -123,8 +123,8 @@ fn pages_of_any_size_are_the_whole_queue_without_a_skip_or_a_double() {
     run(async {
         add_stores().await;
         let staff = Person::staff("Staff", Some(ROSE)).await;
-        let database = database(&shared().stack).await;
-        let all = sample(&database, "Paula Pages", &staff).await;
+        let database = queries().await;
+        let all = sample(database, "Paula Pages", &staff).await;
         let common = json!({"search": "paula pages"});
         let whole = page(&staff, &common, json!({"page_size": 200})).await;
         assert_eq!((whole.0.len(), &whole.1), (all.len(), &Value::Null));
@@ -139,8 +139,8 @@ fn what_is_not_touched_is_on_one_page_whatever_changes_between_two() {
     run(async {
         add_stores().await;
         let staff = Person::staff("Staff", Some(ROSE)).await;
-        let database = database(&shared().stack).await;
-        sample(&database, "Tom Touch", &staff).await;
+        let database = queries().await;
+        sample(database, "Tom Touch", &staff).await;
         let common = json!({"search": "tom touch"});
         let whole = pages(&staff, &common, 200).await;
         let complete = "update ordak.tasks set stage = 'Complete', completed_at = now() where number = $1";
@@ -165,7 +165,7 @@ fn what_is_not_touched_is_on_one_page_whatever_changes_between_two() {
                 }
             }
             let first = json!({"store": ROSE, "customer": "Tom Touch", "due": "2026-01-01"});
-            touched.extend(add_cakes(&database, first).await.1);
+            touched.extend(add_cakes(database, first).await.1);
             let (more, then) = page(&staff, &common, json!({"page_size": 7, "after": next})).await;
             seen.extend(more);
             next = then;
@@ -183,8 +183,8 @@ fn each_filter_alone_and_all_together_keep_what_they_say() {
     run(async {
         add_stores().await;
         let staff = Person::staff("Staff", Some(ROSE)).await;
-        let database = database(&shared().stack).await;
-        sample(&database, "Fay Filter", &staff).await;
+        let database = queries().await;
+        sample(database, "Fay Filter", &staff).await;
         let all = staff.does("queue", json!({"search": "Fay Filter", "page_size": 200})).await;
         let filters = [
             json!({}),
@@ -228,14 +228,14 @@ fn what_is_complete_is_read_newest_first_and_what_is_cancelled_not_at_all() {
     run(async {
         add_stores().await;
         let staff = Person::staff("Staff", Some(ROSE)).await;
-        let database = database(&shared().stack).await;
+        let database = queries().await;
         let mut expected = Vec::new();
         for i in 0..9 {
             // Two at each instant.
             let done = format!("2026-06-0{}T01:00:00Z", i / 2 + 1);
             let cake =
                 json!({"store": ROSE, "customer": "Cora Complete", "stage": "Complete", "completed": done});
-            expected.splice(..0, add_cakes(&database, cake).await.1);
+            expected.splice(..0, add_cakes(database, cake).await.1);
         }
         for stage in ["Filling", "Complete"] {
             let mut cake = json!({"store": ROSE, "customer": "Cora Complete", "stage": stage});
@@ -243,7 +243,7 @@ fn what_is_complete_is_read_newest_first_and_what_is_cancelled_not_at_all() {
             if stage == "Complete" {
                 cake["completed"] = "2026-06-01Z".into();
             }
-            add_cakes(&database, cake).await;
+            add_cakes(database, cake).await;
         }
         let common = json!({"search": "Cora Complete", "stage": "Complete"});
         for size in [1, 2, 200] {
@@ -264,12 +264,12 @@ fn a_search_takes_every_sign_as_it_is() {
     run(async {
         add_stores().await;
         let staff = Person::staff("Staff", Some(ROSE)).await;
-        let database = database(&shared().stack).await;
+        let database = queries().await;
         let customers = [r"O'Hara 100%_\ \% ", "Zoë 🎂🎂🎂 Ünal", r#"Quote "Qx" '; --"#];
         let mut tasks = Vec::new();
         for customer in customers {
             let cake = json!({"store": ROSE, "customer": customer, "product": "Peculiar Pavlova Cake"});
-            tasks.extend(add_cakes(&database, cake).await.1);
+            tasks.extend(add_cakes(database, cake).await.1);
         }
         let found = async |search: &str| pages(&staff, &json!({"search": search}), 200).await;
         for (search, task) in [
@@ -302,7 +302,7 @@ fn a_search_takes_every_sign_as_it_is() {
         for form in [format!("#{number}"), number.to_lowercase(), format!("rose-{}", &number[1..])] {
             assert_eq!(found(&form).await, [number.as_str()], "{form}");
         }
-        let (_, short) = add_cakes(&database, json!({"store": ROSE, "number": 42, "cakes": 2})).await;
+        let (_, short) = add_cakes(database, json!({"store": ROSE, "number": 42, "cakes": 2})).await;
         assert_eq!(found("42").await, short, "two digits are a whole number");
         assert_eq!(found(" 42 ").await, short);
         assert_eq!(found("41").await, [""; 0]);
@@ -374,8 +374,8 @@ fn what_the_queue_cannot_be_asked_is_refused() {
 fn everybody_reads_their_own_stores_and_nobody_else_anything() {
     run(async {
         add_stores().await;
-        let database = database(&shared().stack).await;
-        let (order, tasks) = add_cakes(&database, json!({"store": ROSE, "customer": "Olga Own"})).await;
+        let database = queries().await;
+        let (order, tasks) = add_cakes(database, json!({"store": ROSE, "customer": "Olga Own"})).await;
         let sql = format!("select order_id from ordak.orders where id = {order}");
         let order_id: String = database.query_one(&sql, &[]).await.unwrap().get(0);
         let calls = [
@@ -427,11 +427,11 @@ fn a_task_is_found_by_every_form_that_is_printed() {
     run(async {
         add_stores().await;
         let (rose, both) = (Person::staff("Staff", Some(ROSE)).await, Person::staff("Staff", None).await);
-        let database = database(&shared().stack).await;
+        let database = queries().await;
         let (_, one) =
-            add_cakes(&database, json!({"store": ROSE, "stage": "Complete", "completed": "2026-06-01Z"}))
+            add_cakes(database, json!({"store": ROSE, "stage": "Complete", "completed": "2026-06-01Z"}))
                 .await;
-        let (_, split) = add_cakes(&database, json!({"store": ROSE, "cakes": 28})).await;
+        let (_, split) = add_cakes(database, json!({"store": ROSE, "cakes": 28})).await;
         let found = async |person: &Person, code: &str| {
             let answer = person.rpc("find_task", json!({"code": code})).await;
             if answer.status != 200 {
@@ -500,8 +500,8 @@ fn a_task_is_found_by_every_form_that_is_printed() {
 
         let number: i64 = number();
         let (_, here) =
-            add_cakes(&database, json!({"store": ROSE, "number": number, "cancelled": "2026-06-01Z"})).await;
-        let (_, there) = add_cakes(&database, json!({"store": "bannos", "number": number})).await;
+            add_cakes(database, json!({"store": ROSE, "number": number, "cancelled": "2026-06-01Z"})).await;
+        let (_, there) = add_cakes(database, json!({"store": "bannos", "number": number})).await;
         assert_eq!(
             found(&both, &number.to_string()).await,
             [there[0].as_str(), &here[0]],
@@ -509,7 +509,7 @@ fn a_task_is_found_by_every_form_that_is_printed() {
         );
         assert_eq!(found(&rose, &number.to_string()).await, here, "but one of them is not this caller's");
         assert_eq!(found(&both, &format!("B{number}")).await, there);
-        let (_, many) = add_cakes(&database, json!({"store": ROSE, "cakes": 60})).await;
+        let (_, many) = add_cakes(database, json!({"store": ROSE, "cakes": 60})).await;
         assert_eq!(found(&rose, many[0].trim_end_matches("-A")).await, many[..50]);
     });
 }
@@ -519,7 +519,7 @@ fn an_order_is_shown_with_all_that_belongs_to_it() {
     run(async {
         let staff = Person::staff("Staff", Some("bannos")).await;
         let (order_id, tasks) = take_order(BANNOS, 2).await;
-        let database = database(&shared().stack).await;
+        let database = queries().await;
         let event = "insert into ordak.stage_events (task, actor, action, from_stage, to_stage, pass, reason)
                      select t.id, s.id, 'print', 'Filling', 'Filling', 1, g.i::text
                      from ordak.tasks as t, ordak.staff_shared as s, generate_series(1, 201) as g (i)
@@ -603,7 +603,7 @@ fn a_week_is_seven_days_from_monday_with_the_first_of_each_ones_cakes() {
     run(async {
         add_stores().await;
         let staff = Person::staff("Staff", Some(ROSE)).await;
-        let database = database(&shared().stack).await;
+        let database = queries().await;
         // A week that no other test uses.
         let day = |cake: Value| {
             let mut cake = cake;
@@ -611,15 +611,15 @@ fn a_week_is_seven_days_from_monday_with_the_first_of_each_ones_cakes() {
             cake
         };
         add_cakes(
-            &database,
+            database,
             day(json!({"due": "2031-03-03", "stage": "Complete", "completed": "2026-06-01Z"})),
         )
         .await;
-        add_cakes(&database, day(json!({"due": "2031-03-03", "cancelled": "2026-06-01Z"}))).await;
-        let (_, large) = add_cakes(&database, day(json!({"due": "2031-03-03", "size": "Large"}))).await;
-        let (_, small) = add_cakes(&database, day(json!({"due": "2031-03-03", "size": "Small"}))).await;
-        let (_, many) = add_cakes(&database, day(json!({"due": "2031-03-09", "cakes": 60}))).await;
-        add_cakes(&database, day(json!({"due": "2031-03-10"}))).await;
+        add_cakes(database, day(json!({"due": "2031-03-03", "cancelled": "2026-06-01Z"}))).await;
+        let (_, large) = add_cakes(database, day(json!({"due": "2031-03-03", "size": "Large"}))).await;
+        let (_, small) = add_cakes(database, day(json!({"due": "2031-03-03", "size": "Small"}))).await;
+        let (_, many) = add_cakes(database, day(json!({"due": "2031-03-09", "cakes": 60}))).await;
+        add_cakes(database, day(json!({"due": "2031-03-10"}))).await;
         for first_day in ["2031-03-03", "2031-03-05", "2031-03-09"] {
             let week = staff.does("week", json!({"store": ROSE, "first_day": first_day})).await;
             let week = week.as_array().unwrap();
@@ -632,7 +632,7 @@ fn a_week_is_seven_days_from_monday_with_the_first_of_each_ones_cakes() {
         }
         let sql = "select to_jsonb(ordak.monday(ordak.local_day('Australia/Sydney', now())))::text";
         let now = staff.does("week", json!({"store": ROSE})).await;
-        assert_eq!(now[0]["due_date"], row(&database, sql).await);
+        assert_eq!(now[0]["due_date"], row(database, sql).await);
         for first_day in ["1999-12-31", "infinity", "5000-01-01"] {
             let answer = staff.rpc("week", json!({"store": ROSE, "first_day": first_day})).await;
             assert_eq!(answer.said(), "422 VAL001", "{first_day}");

@@ -99,8 +99,8 @@ impl Reader {
 }
 
 /// A stack with some years of orders, and somebody who works there.
-async fn bakery(name: &str) -> (Stack, Reader) {
-    let stack = start(name).await;
+async fn bakery() -> (Stack, Reader) {
+    let stack = start("scale").await;
     let client = database(&stack).await;
     let insert = "insert into ordak.staff_shared (user_id, full_name, email, role, store, approved)
                   values (gen_random_uuid(), 'A Cook', 'cook@example.com', 'Staff', 'bannos', true)
@@ -113,7 +113,7 @@ async fn bakery(name: &str) -> (Stack, Reader) {
 #[test]
 fn no_read_reads_more_than_its_page_however_many_orders_there_are() {
     run(async {
-        let (stack, mut staff) = bakery("scale").await;
+        let (stack, mut staff) = bakery().await;
         let task: Value = staff.read("select * from api.queue()", 1).await.answer["tasks"][7].clone();
         let text = |field: &str| task[field].as_str().unwrap().to_owned();
         let queue = |arguments: &str| format!("select * from api.queue({arguments})");

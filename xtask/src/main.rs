@@ -31,10 +31,10 @@ enum Command {
     Api,
     /// Fill the running `dev` with the orders of three years.
     ///
-    /// They belong to all its stores. The newest are open, in every stage and due from some days ago to two weeks ahead;
-    /// the others are complete or cancelled. The same count gives the same orders on the same day, numbered from 1000000.
-    /// A second run adds more behind those, but never so many that more than some 5000 tasks are open. Whoever uses the
-    /// `dev` meanwhile waits until all of them are there.
+    /// They belong to all its stores. The newest are open, in every stage and due from some days ago to two weeks
+    /// ahead; the others are complete or cancelled. The same count gives the same orders on the same day, numbered
+    /// from 1000000. A second run adds more behind those, but never so many that more than some 5000 tasks are open.
+    /// Whoever uses the `dev` meanwhile waits until all of them are there.
     Seed(xtask::seed::Arguments),
     /// Print where the running `dev` is.
     Status(xtask::status::Arguments),

@@ -12,7 +12,7 @@ use tokio_postgres::SimpleQueryMessage::CommandComplete;
 use crate::stack::postgres::{connect, explained};
 use crate::status;
 
-/// What is made, one after the other, and the statements that make it; the last that writes any rows writes these.
+/// What is made, one after the other, and the statements that make it; the last of them that writes rows writes these.
 const STEPS: &[(&str, &str)] = &[
     ("orders", include_str!("seed/orders.sql")),
     ("lines", include_str!("seed/order_lines.sql")),
@@ -21,8 +21,7 @@ const STEPS: &[(&str, &str)] = &[
     ("events", include_str!("seed/stage_events.sql")),
 ];
 
-/// The tables that are filled, so that the planner knows what is in them, and reads of them need not look for rows that
-/// are not visible yet.
+/// Tells the planner what is in the tables that were filled, and spares reads the question whether each row is visible.
 const VACUUM: &str =
     "vacuum analyze ordak.orders, ordak.order_lines, ordak.tasks, ordak.stage_times, ordak.stage_events";
 

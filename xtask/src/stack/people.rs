@@ -19,7 +19,7 @@ pub const PEOPLE: &[&str] = &[
 /// The password of each of them, on this machine alone.
 pub const PASSWORD: &str = "bake a cake";
 
-/// How many orders a new bakery begins with, and the number of the first: what the shops are at, and nobody's samples are.
+/// How many orders a new bakery begins with, and the number of the first, near what the shops are at.
 const ORDERS: (u32, i64) = (100, 24_001);
 
 /// Signs them up, and has the seed make them staff; those who are there already stay as they are.
@@ -37,8 +37,8 @@ pub async fn sign_up(stack: &Stack) -> Result<()> {
     seed(&connect(&stack.database_url()).await?).await
 }
 
-/// Gives a database without orders those of two shops at work: open in every stage, held, overdue and undated, behind them
-/// some that are complete or cancelled; and has the cooks of each shop begin their shift.
+/// Gives a database without orders those of shops at work: open in every stage, held, overdue and undated, behind
+/// them some that are complete or cancelled; and has the cooks of each shop begin their shift.
 ///
 /// # Errors
 /// Where the database refuses.
@@ -50,7 +50,9 @@ pub async fn open_shops(stack: &Stack) -> Result<()> {
     }
     let (orders, first) = ORDERS;
     fill(&url, Some(first), orders, |_, _| {}).await?;
-    let shifts = "insert into ordak.shifts (staff, store) select id, store from ordak.staff_shared where role = 'Staff'";
+    let shifts = "insert into ordak.shifts (staff, store)
+                  select id, store from ordak.staff_shared where role = 'Staff' and store is not null
+                  on conflict do nothing";
     database.batch_execute(shifts).await.context("begin the shifts")
 }
 
