@@ -152,7 +152,13 @@ create index tasks_stage_idx on ordak.tasks (store, stage, due_date, size_rank, 
   where stage <> 'Complete' and cancelled_at is null;
 create index tasks_completed_idx on ordak.tasks (store, completed_at desc, id desc) where stage = 'Complete';
 create index tasks_due_idx on ordak.tasks (store, due_date);
-create index tasks_search_idx on ordak.tasks using gin (search extensions.gin_trgm_ops);
+create index tasks_stored_idx on ordak.tasks (store, storage, completed_at desc, id desc)
+  where stage = 'Complete' and storage is not null;
+-- Two of them, so that a search of the queue does not look through years.
+create index tasks_search_idx on ordak.tasks using gin (search extensions.gin_trgm_ops)
+  where stage <> 'Complete' and cancelled_at is null;
+create index tasks_search_complete_idx on ordak.tasks using gin (search extensions.gin_trgm_ops)
+  where stage = 'Complete';
 alter table ordak.tasks enable row level security;
 
 -- stage_times: when each stage of each pass began and ended; a second pass leaves the first one's times as they are.

@@ -55,11 +55,11 @@ language sql stable as $$
   select cake.begins + cake.pace * (step - 1 + (40 + pg_temp.roll(cake.n * 10 + step, 38, 50)) / 100.0)
 $$;
 
--- The index of trigrams is built afterwards, which takes a third of the time.
+-- The index of trigrams of what is complete is built afterwards, which takes a third of the time.
 set local maintenance_work_mem = '256MB';
 create temp table search_index on commit drop as
-select pg_get_indexdef('ordak.tasks_search_idx'::regclass) as definition;
-drop index ordak.tasks_search_idx;
+select pg_get_indexdef('ordak.tasks_search_complete_idx'::regclass) as definition;
+drop index ordak.tasks_search_complete_idx;
 
 insert into ordak.tasks (
   order_key, line_key, unit, number, product_title, size, flavour, cake_writing, stage, pass, assignee, storage,
