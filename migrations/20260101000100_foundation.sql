@@ -54,7 +54,7 @@ $$;
 -- A function stops waiting after four seconds, but PostgREST does not tell the database: without this a call
 -- that nobody waits for any more would keep its connection for as long as a lock lasts.
 alter role service_role set statement_timeout = '4s';
-alter role authenticated set statement_timeout = '8s';
+alter role authenticated set statement_timeout = '4s';
 notify pgrst, 'reload config';
 
 

@@ -44,6 +44,27 @@ end
 $$;
 
 
+-- check_staff: refuses a member of staff who may not act, with AUTH001, or has not at least a role, with AUTH002.
+create function ordak.check_staff(me ordak.staff_shared, role ordak.role) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  if me.id is null then
+    perform ordak.fail('AUTH001', 'expected a member of staff, but found somebody we do not know',
+                       'sign up, call register, and ask an Admin to approve you');
+  elsif not me.is_active then
+    perform ordak.fail('AUTH001', 'expected an active member of staff, but found one who has left',
+                       'ask an Admin to activate you');
+  elsif not me.approved then
+    perform ordak.fail('AUTH001', 'expected an approved member of staff, but found one who still waits for it',
+                       'ask an Admin to approve you');
+  elsif me.role < check_staff.role then
+    perform ordak.fail('AUTH002', format('expected at least the role %s, but found %s', check_staff.role, me.role),
+                       'ask somebody of that role');
+  end if;
+end
+$$;
+
+
 -- require_staff: the caller, who must be someone we know, of at least this role, and of this store.
 --
 -- role      the least role that may pass
@@ -56,20 +77,8 @@ declare
   v_me ordak.staff_shared;
 begin
   select * into v_me from ordak.staff_shared where user_id = auth.uid();
-  if not found then
-    perform ordak.fail('AUTH001', 'expected a member of staff, but found somebody we do not know',
-                       'sign up, call register, and ask an Admin to approve you');
-  elsif not v_me.is_active then
-    perform ordak.fail('AUTH001', 'expected an active member of staff, but found one who has left',
-                       'ask an Admin to activate you');
-  elsif not v_me.approved then
-    perform ordak.fail('AUTH001', 'expected an approved member of staff, but found one who still waits for it',
-                       'ask an Admin to approve you');
-  elsif v_me.role < require_staff.role then
-    perform ordak.fail('AUTH002', format('expected at least the role %s, but found %s', require_staff.role, v_me.role),
-                       'ask somebody of that role');
-  end if;
-  perform ordak.require_store(v_me, require_staff.store);
+  perform ordak.check_staff(v_me, role);
+  perform ordak.require_store(v_me, store);
   return v_me;
 end
 $$;
@@ -93,7 +102,7 @@ $$;
 -- audit_log: who changed what, and from what to what. Append-only; written by the functions here alone.
 create table ordak.audit_log (
   id      bigint generated always as identity primary key,
-  at      timestamptz not null default now(),
+  at      timestamptz not null default clock_timestamp(),
   -- The staff row of whoever did it; null for the system itself.
   actor   bigint,
   -- The store that it happened in; null where it concerns all of them.
@@ -176,6 +185,9 @@ declare
 begin
   -- One at a time, or two Admins could take each other's role at the same instant and leave none.
   lock table ordak.staff_shared in share row exclusive mode;
+  -- Whoever waited here may have been an Admin only until then.
+  select * into me from ordak.staff_shared as s where s.id = me.id;
+  perform ordak.check_staff(me, 'Admin');
   select * into v_old from ordak.staff_shared where user_id = change_staff.staff_id;
   if not found then
     perform ordak.fail('VAL001', 'expected the id of a member of staff, but found another', 'see list_staff');
@@ -276,21 +288,21 @@ begin
     from ordak.staff_shared as s
     cross join ordak.staff_for(v_me, s) as f
     where v_me.store is null or s.store is null or s.store = v_me.store
-    order by s.full_name, s.id;
+    order by s.is_active and s.approved desc, s.full_name, s.id;
 end
 $$;
 grant execute on function api.list_staff() to authenticated;
 comment on function api.list_staff() is $$
 Everyone who works in the caller's stores, by name.
 
-returns  at most 200; contacts are null for Staff, wages for all but Admins
+returns  at most 200, those who work here first; contacts are null for Staff, wages for all but Admins
 raises   AUTH001
 role     Staff
 example  {}
 $$;
 
 
-create function api.set_role(staff_id uuid, role text, store text default null) returns api.staff_change
+create function api.set_role(staff_id uuid, role text, store text) returns api.staff_change
 language plpgsql security definer set search_path = '' as $$
 declare
   v_me ordak.staff_shared;
@@ -309,7 +321,7 @@ Gives a member of staff another role and store.
 
 staff_id  whom
 role      Staff, Supervisor or Admin
-store     the code of the store; left out for all of them
+store     the code of the store; null for all of them
 returns   the person as they are now
 raises    AUTH001; AUTH002 not an Admin, somebody of another store, or the last Admin would be gone; VAL001
 role      Admin
@@ -338,21 +350,52 @@ example   {"staff_id": "6f1c1d5e-5f0b-4c55-9d6c-0c6f6c0f1a01"}
 $$;
 
 
-create function api.set_active(staff_id uuid, active boolean) returns api.staff_change
+create function api.set_wage(staff_id uuid, hourly_rate numeric) returns api.staff_change
 language plpgsql security definer set search_path = '' as $$
 declare
   v_me ordak.staff_shared;
 begin
   v_me := ordak.require_staff('Admin');
+  if hourly_rate not between 0 and 1000 then
+    perform ordak.fail('VAL001', 'expected an hourly_rate of 0 to 1000, but found another');
+  end if;
+  return ordak.change_staff(v_me, staff_id, 'set_wage', jsonb_build_object('hourly_rate', round(hourly_rate, 2)));
+end
+$$;
+grant execute on function api.set_wage(uuid, numeric) to authenticated;
+comment on function api.set_wage(uuid, numeric) is $$
+Says what a member of staff is paid an hour.
+
+staff_id     whom
+hourly_rate  0 to 1000 in AUD; null where it is not known
+returns      the person as they are now
+raises       AUTH001; AUTH002 not an Admin, or somebody of another store; VAL001
+role         Admin
+example      {"staff_id": "6f1c1d5e-5f0b-4c55-9d6c-0c6f6c0f1a01", "hourly_rate": 31.5}
+$$;
+
+
+create function api.set_active(staff_id uuid, active boolean) returns api.staff_change
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_me     ordak.staff_shared;
+  v_person api.staff_change;
+begin
+  v_me := ordak.require_staff('Admin');
   if active is null then
     perform ordak.fail('VAL001', 'expected active to be true or false, but found null');
   end if;
-  return ordak.change_staff(v_me, staff_id, 'set_active', jsonb_build_object('is_active', active));
+  v_person := ordak.change_staff(v_me, staff_id, 'set_active', jsonb_build_object('is_active', active));
+  if not active then
+    perform ordak.leave(v_me, staff_id);
+  end if;
+  return v_person;
 end
 $$;
 grant execute on function api.set_active(uuid, boolean) to authenticated;
 comment on function api.set_active(uuid, boolean) is $$
-Deactivates a member of staff who has left, or activates one who is back.
+Deactivates a member of staff who has left, or activates one who is back. Who leaves is on shift no more, and nobody is
+assigned to what was theirs.
 
 staff_id  whom
 active    false for who has left, true for who is back

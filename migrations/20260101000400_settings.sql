@@ -202,6 +202,9 @@ begin
     perform ordak.fail('VAL001', format('expected settings to be an object, but found %s',
                                         coalesce(ordak.json_found(settings), 'none')));
   end if;
+  if (select count(*) from jsonb_object_keys(settings)) > 50 then
+    perform ordak.fail('VAL001', 'expected at most 50 settings, but found more');
+  end if;
   select string_agg(f.fault, '; ') into v_faults
   from (select ordak.setting_fault(key, value) as fault from jsonb_each(settings)) as f;
   if v_faults is not null then

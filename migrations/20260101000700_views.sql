@@ -56,7 +56,8 @@ select
 from ordak.orders as o;
 grant select on api.orders to authenticated;
 comment on view api.orders is $$
-The orders of the caller's stores, one row each.
+The orders of the caller's stores, one row each. Look them up by order_id, number, gid, placed_at or due_date, which have an
+index; the queue and get_order are what screens are made of.
 
 role     Staff
 example  order_id=eq.bannos-25771
@@ -88,15 +89,15 @@ $$;
 
 
 create view api.audit_log with (security_invoker = true) as
-select l.at, l.store, l.action, l.subject, a.user_id as actor_id, a.full_name as actor_name, l.old, l.new
+select l.id, l.at, l.store, l.action, l.subject, a.user_id as actor_id, a.full_name as actor_name, l.old, l.new
 from ordak.audit_log as l
 left join ordak.staff_shared as a on a.id = l.actor;
 grant select on api.audit_log to authenticated;
 comment on view api.audit_log is $$
-Who changed what, and from what to what; old and new hold the fields that changed.
+Who changed what, and from what to what, in the order of id; old and new hold the fields that changed.
 
 role     Admin
-example  subject=eq.bannos-25771&order=at.desc
+example  subject=eq.bannos-25771&order=id.desc
 $$;
 
 
@@ -169,11 +170,13 @@ language plpgsql set search_path = '' as $$
 declare
   v_order ordak.orders;
 begin
-  select * into v_order from ordak.orders as o where o.order_id = lock_order.order_id for no key update;
+  select * into v_order from ordak.orders as o where o.order_id = lock_order.order_id;
   if not found then
     perform ordak.fail('ORD001', 'expected the id of an order, but found another', 'ids look like bannos-25771');
   end if;
   perform ordak.require_store(me, v_order.store);
+  -- Read again: whoever had the lock before may have changed it.
+  select * into strict v_order from ordak.orders as o where o.id = v_order.id for no key update;
   return v_order;
 end
 $$;
@@ -183,17 +186,16 @@ $$;
 create function ordak.lock_task(me ordak.staff_shared, task_number text) returns ordak.tasks
 language plpgsql set search_path = '' as $$
 declare
-  v_key  bigint;
   v_task ordak.tasks;
 begin
-  select t.order_key into v_key from ordak.tasks as t where t.number = lock_task.task_number;
+  select * into v_task from ordak.tasks as t where t.number = lock_task.task_number;
   if not found then
     perform ordak.fail('ORD001', 'expected the number of a task, but found another', 'numbers look like B25771-A; see find_task');
   end if;
-  perform from ordak.orders as o where o.id = v_key for no key update;
-  -- Read only now: whoever had the lock before may have changed it.
-  select * into strict v_task from ordak.tasks as t where t.number = lock_task.task_number for update;
   perform ordak.require_store(me, v_task.store);
+  perform from ordak.orders as o where o.id = v_task.order_key for no key update;
+  -- Read again: whoever had the lock before may have changed it.
+  select * into strict v_task from ordak.tasks as t where t.id = v_task.id for update;
   return v_task;
 end
 $$;

@@ -49,10 +49,18 @@ language sql stable set search_path = '' as $$
 $$;
 
 
--- on_break: whether somebody is on a break of this shift.
-create function ordak.on_break(shift bigint) returns boolean
+-- break_end: when a break ends or has ended. Nobody is on one longer than two hours: who forgot to end it is back then.
+create function ordak.break_end(pause ordak.breaks) returns timestamptz
+language sql immutable set search_path = '' as $$
+  select coalesce(pause.ended_at, pause.started_at + interval '2 hours')
+$$;
+
+
+-- on_break: whether somebody is on a break of this shift at an instant.
+create function ordak.on_break(shift bigint, at timestamptz default now()) returns boolean
 language sql stable set search_path = '' as $$
-  select exists (select from ordak.breaks as b where b.shift = on_break.shift and b.ended_at is null)
+  select exists (select from ordak.breaks as b
+                 where b.shift = on_break.shift and b.ended_at is null and ordak.break_end(b) > on_break.at)
 $$;
 
 
@@ -60,7 +68,7 @@ $$;
 -- their breaks would count a shift once for each.
 create function ordak.break_time(worked ordak.shifts, at timestamptz) returns interval
 language sql stable set search_path = '' as $$
-  select coalesce(sum(least(b.ended_at, ordak.shift_end(worked), at) - b.started_at), '0')
+  select coalesce(sum(least(ordak.break_end(b), ordak.shift_end(worked), at) - b.started_at), '0')
   from ordak.breaks as b
   where b.shift = worked.id and b.started_at < at
 $$;
@@ -112,7 +120,8 @@ language sql stable set search_path = '' as $$
     b.id is not null, b.started_at, ordak.minutes(ordak.break_time(worked, at))
   )::api.shift
   from ordak.staff_shared as p
-  left join ordak.breaks as b on b.shift = worked.id and b.ended_at is null and ordak.shift_end(worked) > at
+  left join ordak.breaks as b on b.shift = worked.id and b.ended_at is null and ordak.break_end(b) > at
+    and ordak.shift_end(worked) > at
   where p.id = worked.staff
 $$;
 
@@ -170,11 +179,26 @@ end
 $$;
 
 
+-- close_break: writes down that the open break of a shift ended, at an instant or when it had ended by itself. False
+-- where there is none, or it had.
+create function ordak.close_break(shift bigint, at timestamptz) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_end timestamptz;
+begin
+  update ordak.breaks as b set ended_at = greatest(least(ordak.break_end(b), close_break.at), b.started_at + interval '1 ms')
+  where b.shift = close_break.shift and b.ended_at is null
+  returning ended_at into v_end;
+  return coalesce(v_end >= close_break.at, false);
+end
+$$;
+
+
 -- close_shift: writes down when a shift began and that it ended at an instant, and its open break with it.
 create function ordak.close_shift(worked ordak.shifts, at timestamptz) returns ordak.shifts
 language plpgsql set search_path = '' as $$
 begin
-  update ordak.breaks as b set ended_at = at where b.shift = worked.id and b.ended_at is null;
+  perform ordak.close_break(worked.id, at);
   update ordak.shifts as s set started_at = worked.started_at, ended_at = at where s.id = worked.id
   returning * into worked;
   return worked;
@@ -247,8 +271,9 @@ begin
     perform ordak.fail('AUTH002', 'expected somebody on shift, but found one who is not', 'start a shift first');
   end if;
   perform ordak.require_shifts(v_shift.store);
-  v_changed := not ordak.on_break(v_shift.id);
+  v_changed := not ordak.on_break(v_shift.id, at);
   if v_changed then
+    perform ordak.close_break(v_shift.id, at);
     insert into ordak.breaks (shift, started_at) values (v_shift.id, at);
   end if;
   return ordak.shift_change(me, 'start_break', v_changed, v_shift, at);
@@ -266,8 +291,7 @@ begin
   if v_shift.id is null then
     return ordak.shift_change(me, 'end_break', false, ordak.last_shift(person.id), at);
   end if;
-  update ordak.breaks as b set ended_at = at where b.shift = v_shift.id and b.ended_at is null;
-  return ordak.shift_change(me, 'end_break', found, v_shift, at);
+  return ordak.shift_change(me, 'end_break', ordak.close_break(v_shift.id, at), v_shift, at);
 end
 $$;
 
@@ -291,8 +315,7 @@ end
 $$;
 
 
--- check_shift_fits: refuses with VAL001 times of a shift that another shift of the person, or one of its own breaks,
--- rules out.
+-- check_shift_fits: refuses with VAL001 times of a shift at which the person was on another.
 create function ordak.check_shift_fits(worked ordak.shifts, started_at timestamptz, ended_at timestamptz) returns void
 language plpgsql stable set search_path = '' as $$
 begin
@@ -305,14 +328,27 @@ begin
       and ordak.shift_end(s) > check_shift_fits.started_at
   ) then
     perform ordak.fail('VAL001', 'expected times apart from the person''s other shifts, but found one at that time');
-  elsif exists (
-    select from ordak.breaks as b
-    where b.shift = worked.id
-      and (b.started_at < check_shift_fits.started_at or b.started_at >= check_shift_fits.ended_at
-           or b.ended_at > check_shift_fits.ended_at)
-  ) then
-    perform ordak.fail('VAL001', 'expected times around every break of the shift, but found one outside');
   end if;
+end
+$$;
+
+
+-- cut_breaks: leaves of a shift's breaks what lies within other times of it. Returns those that were cut, as they were.
+create function ordak.cut_breaks(worked ordak.shifts, started_at timestamptz, ended_at timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_cut jsonb;
+begin
+  select jsonb_agg(jsonb_build_array(b.started_at, ordak.break_end(b)) order by b.started_at) into v_cut
+  from ordak.breaks as b
+  where b.shift = worked.id and (b.started_at < cut_breaks.started_at or ordak.break_end(b) > cut_breaks.ended_at);
+  delete from ordak.breaks as b
+  where b.shift = worked.id
+    and (b.started_at >= cut_breaks.ended_at or ordak.break_end(b) <= cut_breaks.started_at);
+  update ordak.breaks as b
+  set started_at = greatest(b.started_at, cut_breaks.started_at), ended_at = least(ordak.break_end(b), cut_breaks.ended_at)
+  where b.shift = worked.id;
+  return v_cut;
 end
 $$;
 
@@ -325,6 +361,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_old ordak.shifts;
   v_new ordak.shifts;
+  v_cut jsonb;
 begin
   -- The person first, as everything else does that changes a shift, and only then the shift as it is by now.
   perform from ordak.staff_shared as p
@@ -342,11 +379,13 @@ begin
                        'its hours are final');
   end if;
   perform ordak.check_shift_fits(v_old, adjust_shift.started_at, adjust_shift.ended_at);
+  v_cut := ordak.cut_breaks(v_old, adjust_shift.started_at, adjust_shift.ended_at);
   v_new := v_old;
   v_new.started_at := adjust_shift.started_at;
   v_new := ordak.close_shift(v_new, adjust_shift.ended_at);
   perform ordak.audit(me.id, v_old.store, 'adjust_shift', v_old.shift_id::text,
-    ordak.changed_fields(to_jsonb(v_old), to_jsonb(v_new)),
+    ordak.changed_fields(to_jsonb(v_old), to_jsonb(v_new))
+      || case when v_cut is null then '{}' else jsonb_build_object('breaks', v_cut) end,
     ordak.changed_fields(to_jsonb(v_new), to_jsonb(v_old)) || jsonb_build_object('note', note));
   return (true, ordak.shift_at(v_new, at))::api.shift_change;
 end
@@ -397,7 +436,7 @@ $$;
 create function ordak.check_days(first_day date, last_day date) returns void
 language plpgsql immutable set search_path = '' as $$
 begin
-  if not coalesce(first_day >= '2000-01-01' and last_day < '2200-01-01', false) then
+  if not coalesce(first_day between '2000-01-01' and '2199-12-31' and last_day between '2000-01-01' and '2199-12-31', false) then
     perform ordak.fail('VAL001', 'expected first_day and last_day between 2000 and 2199, but found another or null');
   elsif last_day - first_day not between 0 and 365 then
     perform ordak.fail('VAL001', format('expected 1 to 366 days from first_day to last_day, but found %s',
@@ -605,7 +644,7 @@ Corrects when a shift started and ended, and ends one that still lasts. A shift 
 
 shift_id    which shift
 started_at  at most 24 hours before its end; no other shift of the person may be at that time
-ended_at    in the last seven days; every break of the shift must lie between the two
+ended_at    in the last seven days; what lies outside of the two is cut off the shift's breaks
 note        why, for the audit log; 1 to 500 characters
 returns     the shift; changed is false where its times were so already
 raises      AUTH001; AUTH002 not an Admin of the shift's store, or a shift that is final; VAL001

@@ -163,13 +163,14 @@ end
 $$;
 
 
--- assignee: who a task shall be assigned to; VAL001 for somebody who does not work here (any more, or yet).
+-- assignee: who a task shall be assigned to; VAL001 for somebody who does not work here (any more, or yet). Locked, after
+-- the order: whoever leaves at this instant waits, and then loses the task again.
 create function ordak.assignee(staff_id uuid) returns ordak.staff_shared
-language plpgsql stable set search_path = '' as $$
+language plpgsql set search_path = '' as $$
 declare
   v_staff ordak.staff_shared;
 begin
-  select * into v_staff from ordak.staff_shared where user_id = assignee.staff_id;
+  select * into v_staff from ordak.staff_shared where user_id = assignee.staff_id for share;
   if not found then
     perform ordak.fail('VAL001', 'expected the id of a member of staff, but found another', 'see list_staff');
   elsif not (v_staff.is_active and v_staff.approved) then
@@ -209,6 +210,7 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_me     ordak.staff_shared;
   v_task   ordak.tasks;
+  v_new    boolean;
   v_ticket api.ticket;
 begin
   v_me := ordak.require_staff('Staff');
@@ -217,11 +219,14 @@ begin
   perform ordak.refuse_closed(v_task.cancelled_at);
   perform ordak.refuse_held(v_task.order_key);
   perform ordak.require_worker(v_me, v_task);
-  if v_task.printed_at is null then
+  v_new := v_task.printed_at is null or v_task.stage = 'Filling' and not exists (
+    select from ordak.stage_times as s
+    where s.task = v_task.id and s.stage = 'Filling' and s.pass = v_task.pass and s.started_at is not null);
+  if v_new then
     perform ordak.change_tasks(v_me.id, 'print', array[v_task.id],
-                               jsonb_build_object('printed_at', clock_timestamp()));
+                               jsonb_build_object('printed_at', coalesce(v_task.printed_at, clock_timestamp())));
   end if;
-  select v_task.printed_at is null, v_task.printed_at, v_task.number, s.ticket_size, s.ticket_copies, v_me.full_name, t
+  select v_new, v_task.printed_at, v_task.number, s.ticket_size, s.ticket_copies, v_me.full_name, t
   into v_ticket
   from ordak.settings as s
   join api.tasks as t on t.task_number = v_task.number
@@ -231,12 +236,12 @@ end
 $$;
 grant execute on function api.print_ticket(text) to authenticated;
 comment on function api.print_ticket(text) is $$
-What to print on a task's ticket, or on the slip of a cake that is packed. The first time in Filling it also starts
-Filling.
+What to print on a task's ticket, or on the slip of a cake that is packed. In Filling it also starts Filling, unless that
+has begun.
 
 task_number  such as B25771-A
-returns      the ticket; barcode is the full task number. changed is false for a second print, and printed_before says
-             when the first one was
+returns      the ticket; barcode is the full task number. changed is false for a second print that starts nothing, and
+             printed_before says when the first one was
 raises       AUTH001; AUTH002 another store, or Staff to whom it is not assigned, off shift or on a break; ORD001;
              ORD002 on hold; ORD003 cancelled
 role         Staff
@@ -409,8 +414,8 @@ declare
   v_task  ordak.tasks;
 begin
   v_me := ordak.require_staff('Supervisor');
-  v_staff := ordak.assignee(staff_id);
   v_task := ordak.lock_task(v_me, task_number);
+  v_staff := ordak.assignee(staff_id);
   perform ordak.check_assignee(v_staff, v_task.store);
   if v_task.assignee = v_staff.id then
     return ordak.task_change(v_task.number, false);
@@ -452,11 +457,11 @@ begin
   elsif exists (select from unnest(task_numbers) as number where number is null) then
     perform ordak.fail('VAL001', 'expected task numbers, but found null among them');
   end if;
-  v_staff := ordak.assignee(staff_id);
   -- In ascending order: two such calls cannot wait for each other in a ring.
   perform from ordak.orders as o
   where o.id in (select t.order_key from ordak.tasks as t where t.number = any (task_numbers))
   order by o.id for no key update;
+  v_staff := ordak.assignee(staff_id);
   perform ordak.require_store(v_me, t.store), ordak.check_assignee(v_staff, t.store)
   from ordak.tasks as t
   where t.number = any (task_numbers);
@@ -522,6 +527,33 @@ example      {"task_number": "B25771-A"}
 $$;
 
 
+-- leave: has somebody who does not work here any more be on no shift and have no task.
+--
+-- Their row is locked here before the orders, and elsewhere after them; so orders that are locked are passed over, and a
+-- second call finds them.
+create function ordak.leave(me ordak.staff_shared, staff_id uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_staff ordak.staff_shared;
+  v_tasks bigint[];
+begin
+  select * into strict v_staff from ordak.staff_shared as s where s.user_id = leave.staff_id for no key update;
+  perform ordak.end_shift(me, v_staff, clock_timestamp());
+  with locked as (
+    select o.id from ordak.orders as o
+    where o.id in (select t.order_key from ordak.tasks as t
+                   where t.assignee = v_staff.id and t.stage <> 'Complete' and t.cancelled_at is null)
+    order by o.id for no key update skip locked
+  )
+  select coalesce(array_agg(t.id), '{}') into v_tasks
+  from locked as l
+  join ordak.tasks as t on t.order_key = l.id
+  where t.assignee = v_staff.id and t.stage <> 'Complete' and t.cancelled_at is null;
+  perform ordak.change_tasks(me.id, 'unassign', v_tasks, '{"assignee": null}', 'has left');
+end
+$$;
+
+
 create function api.set_storage(task_number text, location text) returns api.task_change
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -532,11 +564,11 @@ begin
   v_me := ordak.require_staff('Staff');
   v_task := ordak.lock_task(v_me, task_number);
   select s.storage_locations into v_locations from ordak.settings as s where s.store = v_task.store;
-  if location <> all (v_locations) then
+  if v_task.storage is not distinct from location then
+    return ordak.task_change(v_task.number, false);
+  elsif location <> all (v_locations) then
     perform ordak.fail('VAL001', 'expected a storage location of the store, but found another',
                        'one of ' || array_to_string(v_locations, ', '));
-  elsif v_task.storage is not distinct from location then
-    return ordak.task_change(v_task.number, false);
   end if;
   perform ordak.refuse_closed(v_task.cancelled_at);
   perform ordak.require_worker(v_me, v_task);

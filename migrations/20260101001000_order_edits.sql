@@ -326,7 +326,7 @@ begin
   v_request := jsonb_build_object(
     'customer_name', customer_name, 'cakes', cakes, 'due_date', due_date, 'number', number,
     'delivery_method', delivery_method, 'delivery_window', delivery_window, 'notes', notes,
-    'total_amount', total_amount, 'accessories', accessories);
+    'total_amount', trim_scale(total_amount), 'accessories', accessories);
   perform ordak.check_manual_order(store, idempotency_key, v_request);
 
   -- One at a time in a store: the second of two equal requests waits here, and then finds the first one's order.

@@ -86,7 +86,7 @@ fn only_an_admin_changes_people() {
         let me = somebody.rpc("me", json!({})).await;
         assert_eq!((&me.body["role"], &me.body["store"]), (&json!("Supervisor"), &json!("flourlane")));
         for (name, arguments) in [
-            ("set_role", json!({"staff_id": somebody.id, "role": "King"})),
+            ("set_role", json!({"staff_id": somebody.id, "role": "King", "store": null})),
             ("set_role", json!({"staff_id": somebody.id, "role": "Staff", "store": "nowhere"})),
             ("approve_staff", json!({"staff_id": "00000000-0000-0000-0000-000000000000"})),
             ("set_active", json!({"staff_id": somebody.id, "active": null})),
@@ -197,5 +197,84 @@ fn an_e_mail_that_is_another_persons_does_not_register() {
         database.execute(insert, &[&person.id]).await.unwrap();
         let answer = person.rpc("register", json!({"full_name": "Ada"})).await;
         assert_eq!(answer.said(), "401 AUTH001");
+    });
+}
+
+/// Waits until a call waits for a lock on a table of ours.
+async fn waits_for_a_lock(table: &str) {
+    let database = database(&shared().stack).await;
+    let sql = format!(
+        "select count(*) from pg_locks where not granted and relation = 'ordak.{table}'::regclass and locktype = 'relation'"
+    );
+    until("a call that waits for the lock", async || (count(&database, &sql).await > 0).then_some(())).await;
+}
+
+/// The role is looked at again behind the lock: whoever waited may have lost it meanwhile.
+#[test]
+fn an_admin_who_is_deactivated_while_their_call_waits_changes_nobody() {
+    run(async {
+        let (admin, friend) = (Person::staff("Admin", None).await, Person::staff("Staff", None).await);
+        let mut other = database(&shared().stack).await;
+        let transaction = other.transaction().await.unwrap();
+        transaction.batch_execute("lock table ordak.staff_shared in share row exclusive mode").await.unwrap();
+        let leave = "update ordak.staff_shared set is_active = false where user_id::text = $1";
+        transaction.execute(leave, &[&admin.id]).await.unwrap();
+        let call = tokio::spawn({
+            let (admin, friend) = (admin.clone(), friend.id.clone());
+            async move {
+                admin
+                    .rpc("set_role", json!({"staff_id": friend, "role": "Admin", "store": null}))
+                    .await
+                    .said()
+            }
+        });
+        waits_for_a_lock("staff_shared").await;
+        transaction.commit().await.unwrap();
+        assert_eq!(call.await.unwrap(), "401 AUTH001");
+        assert_eq!(friend.does("me", json!({})).await["role"], "Staff");
+    });
+}
+
+#[test]
+fn who_leaves_is_on_shift_no_more_and_has_no_task() {
+    run(async {
+        let (admin, cook) =
+            (Person::staff("Admin", None).await, Person::staff("Staff", Some("bannos")).await);
+        let (_, tasks) = take_order(BANNOS, 2).await;
+        cook.does("start_shift", json!({})).await;
+        admin.does("assign_many", json!({"task_numbers": tasks, "staff_id": cook.id})).await;
+        admin.does("set_active", json!({"staff_id": cook.id, "active": false})).await;
+        for task in &tasks {
+            let row = admin.read(&format!("tasks?task_number=eq.{task}")).await;
+            assert_eq!(row.body[0]["assignee_id"], Value::Null, "{row:?}");
+        }
+        let open = format!(
+            "select count(*) from ordak.shifts as s join ordak.staff_shared as p on p.id = s.staff
+             where p.user_id::text = '{}' and s.ended_at is null",
+            cook.id
+        );
+        assert_eq!(count(&database(&shared().stack).await, &open).await, 0);
+        let assign = json!({"task_number": tasks[0], "staff_id": cook.id});
+        assert_eq!(admin.rpc("assign", assign).await.said(), "422 VAL001");
+    });
+}
+
+#[test]
+fn a_wage_is_said_by_an_admin_alone() {
+    run(async {
+        let (admin, cook) = (Person::staff("Admin", None).await, Person::staff("Staff", None).await);
+        let wage = |rate: Value| json!({"staff_id": cook.id, "hourly_rate": rate});
+        assert_eq!(
+            Person::staff("Supervisor", None).await.rpc("set_wage", wage(json!(40))).await.said(),
+            "403 AUTH002"
+        );
+        for rate in [json!(-1), json!(1001)] {
+            assert_eq!(admin.rpc("set_wage", wage(rate)).await.said(), "422 VAL001");
+        }
+        for changed in ["true", "false"] {
+            let answer = admin.rpc("set_wage", wage(json!(41.256))).await;
+            assert_eq!(outcome(&answer), changed);
+            assert_eq!(answer.body["staff"]["hourly_rate"], json!(41.26));
+        }
     });
 }

@@ -275,27 +275,20 @@ fn a_search_takes_every_sign_as_it_is() {
         for (search, task) in [
             ("o'hara", 0),
             ("100%_", 0),
-            (r"%_\", 0),
-            (r"\%", 9),
-            ("🎂🎂🎂", 1),
+            (r"100%_\ \%", 0),
+            ("🎂 Üna", 1),
             ("zOË 🎂", 1),
             ("ünAL", 1),
-            (r#""qx" ';"#, 2),
-            ("'; --", 2),
+            (r#"quote "qx" ';"#, 2),
         ] {
-            if task == 9 {
-                assert_eq!(
-                    staff.rpc("queue", json!({"search": search})).await.said(),
-                    "422 VAL001",
-                    "two signs"
-                );
-            } else {
-                assert_eq!(found(search).await, [tasks[task].as_str()], "{search}");
-            }
+            assert_eq!(found(search).await, [tasks[task].as_str()], "{search}");
+        }
+        for search in [r"%_\", r"\%", "🎂🎂🎂", "'; --", "a b c d"] {
+            assert_eq!(staff.rpc("queue", json!({"search": search})).await.said(), "422 VAL001", "{search}");
         }
         let all: BTreeSet<_> = found("peculiar PAVLOVA").await.into_iter().collect();
         assert_eq!(all, tasks.iter().cloned().collect());
-        for nothing in ["%%%", "___", r"\\\", "P%Pavlova", "Pec_liar", "' or true --"] {
+        for nothing in ["P%Pavlova", "Pec_liar", "' or true --"] {
             assert!(!found(nothing).await.iter().any(|number| tasks.contains(number)), "{nothing}");
         }
         let number = tasks[0].clone();

@@ -120,7 +120,8 @@ fn no_read_reads_more_than_its_page_however_many_orders_there_are() {
         let (number, order_id) = (text("task_number"), text("order_id"));
         let order =
             staff.read(&format!("select * from api.orders where order_id = '{order_id}'"), 1).await.answer;
-        let shopify = order["shopify_order_id"].to_string();
+        let gid = order["shopify_order_gid"].as_str().unwrap();
+        let shopify = gid.rsplit('/').next().unwrap().to_owned();
         let mut reads = vec![
             (queue(""), PAGE),
             (queue("store => 'bannos', page_size => 50"), PAGE),

@@ -292,7 +292,7 @@ fn what_lasts_counts_up_to_now() {
             ("2026-05-03T23:00Z", ""),
             ("2026-05-04T01:00Z", "1 1 60.00 0.00 60.00 30.00"),
             ("2026-05-04T02:30Z", "1 1 150.00 30.00 120.00 60.00"),
-            ("2026-05-05T02:30Z", "1 1 720.00 600.00 120.00 60.00"),
+            ("2026-05-05T02:30Z", "1 1 720.00 120.00 600.00 300.00"),
         ] {
             assert_eq!(worker.totals(days, at).await, expected, "{at}");
         }
@@ -391,8 +391,6 @@ fn an_admin_adjusts_a_shift_and_the_log_keeps_old_new_and_note() {
             (26, 1, "longer than a day"),
             (21, 1, "over another shift"),
             (31, 19, "around another shift"),
-            (7, 1, "a break outside"),
-            (10, 8, "a break after the end"),
             (200, 190, "an end too long ago"),
         ] {
             let answer = outcome(&admin, "adjust_shift", adjust(start, end).await).await;
@@ -495,6 +493,28 @@ fn adjusting_a_shift_that_lasts_ends_it_and_its_break() {
         assert_eq!(answer["shift"]["on_break"], json!(false));
         assert_eq!(answer["shift"]["break_minutes"].as_f64(), Some(120.0));
         assert_eq!(worker.person.does("my_shift", json!({})).await, json!([]));
+    });
+}
+
+#[test]
+fn adjusting_a_shift_cuts_what_lies_outside_off_its_breaks() {
+    run(async {
+        let worker = Worker::new().await;
+        let ago = async |hours: i32| worker.ago(hours).await;
+        let (early, late, open) =
+            ([ago(12).await, ago(10).await], [ago(6).await, ago(5).await], [ago(2).await, String::new()]);
+        let [early, late, open] = [&early, &late, &open].map(|[start, end]| [start.as_str(), end.as_str()]);
+        let shift = worker.shift([&ago(13).await, ""], &[early, late, open]).await;
+        let admin = Person::staff("Admin", None).await;
+        let arguments = json!({"shift_id": shift, "started_at": ago(11).await, "ended_at": ago(3).await, "note": "He left at noon"});
+        let answer = admin.does("adjust_shift", arguments).await;
+        assert_eq!(
+            answer["shift"]["break_minutes"].as_f64(),
+            Some(120.0),
+            "an hour of each that lies within"
+        );
+        let log = admin.read(&format!("audit_log?subject=eq.{shift}")).await;
+        assert_eq!(log.body[0]["old"]["breaks"].as_array().unwrap().len(), 2, "{log:?}");
     });
 }
 
