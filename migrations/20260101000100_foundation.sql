@@ -75,10 +75,44 @@ end
 $$;
 
 
+-- check_page: refuses with VAL001 a page of no or of too many rows.
+create function ordak.check_page(page_size int) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  if page_size between 1 and 200 is not true then
+    perform ordak.fail('VAL001', format('expected a page_size of 1 to 200, but found %s', coalesce(page_size::text, 'none')));
+  end if;
+end
+$$;
+
+
 -- check_reason: a reason that a person gives, which whoever reads the log later will need.
 create function ordak.check_reason(reason text) returns void
 language sql immutable set search_path = '' as $$
   select ordak.check_text('a reason', reason, 500, true)
+$$;
+
+
+-- pause: its one row is there while an operator has paused all writing, as for a restore.
+create table ordak.pause (
+  one       boolean     primary key default true,
+  reason    text        not null,
+  paused_at timestamptz not null default now(),
+
+  constraint pause_one check (one)
+);
+alter table ordak.pause enable row level security;
+
+
+-- require_running: refuses with SYS004 to write while writing is paused. What only reads runs in a transaction that is
+-- read-only, and goes on.
+create function ordak.require_running() returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if current_setting('transaction_read_only') = 'off' and exists (select from ordak.pause) then
+    perform ordak.fail('SYS004', 'writing is paused by an operator', 'send it again later');
+  end if;
+end
 $$;
 
 
@@ -93,6 +127,7 @@ begin
     perform ordak.fail('AUTH001', 'expected the service key, but found another caller',
                        'call the function in front of this one instead');
   end if;
+  perform ordak.require_running();
 end
 $$;
 

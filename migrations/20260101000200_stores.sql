@@ -10,6 +10,9 @@ create table ordak.stores (
   location    text,
   -- What the next order is called that has no number of its own, far above what Shopify gives.
   next_number bigint not null default 900000,
+  -- While set, nothing is sent to the store's shop: its token is void or its app was uninstalled.
+  stopped_at  timestamptz,
+  stop_reason text,
   created_at  timestamptz not null default now(),
 
   constraint stores_code_form        check (code ~ '^[a-z][a-z0-9_]{0,31}$'),
@@ -21,6 +24,7 @@ create table ordak.stores (
   constraint stores_letter_key       unique (letter),
   -- An unknown zone raises an error here, not months later in a due date.
   constraint stores_time_zone_known  check (timestamptz '2000-01-01Z' at time zone time_zone is not null),
+  constraint stores_stop_reason      check ((stopped_at is null) = (stop_reason is null)),
   constraint stores_location_form    check (location ~ '^gid://shopify/Location/[0-9]+$')
 );
 alter table ordak.stores enable row level security;

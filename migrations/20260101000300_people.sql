@@ -65,13 +65,13 @@ end
 $$;
 
 
--- require_staff: the caller, who must be someone we know, of at least this role, and of this store.
+-- staff_caller: the caller, who must be someone we know, of at least this role, and of this store.
 --
 -- role      the least role that may pass
 -- store     the store that is asked about; null where the call is about no store
 -- returns   the caller's row
 -- raises    AUTH001 nobody, or nobody we know, or inactive, or not approved; AUTH002 role or store
-create function ordak.require_staff(role ordak.role, store text default null) returns ordak.staff_shared
+create function ordak.staff_caller(role ordak.role, store text default null) returns ordak.staff_shared
 language plpgsql stable set search_path = '' as $$
 declare
   v_me ordak.staff_shared;
@@ -81,6 +81,37 @@ begin
   perform ordak.require_store(v_me, store);
   return v_me;
 end
+$$;
+
+
+-- require_all_stores: refuses with AUTH002 somebody who works for one store alone, where a call concerns all of them.
+create function ordak.require_all_stores(me ordak.staff_shared) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  if me.store is not null then
+    perform ordak.fail('AUTH002', format('expected somebody of all stores, but found one of %s', me.store),
+                       'ask an Admin of all stores');
+  end if;
+end
+$$;
+
+
+-- require_staff: the same, for everything that waits while writing is paused.
+create function ordak.require_staff(role ordak.role, store text default null) returns ordak.staff_shared
+language plpgsql stable set search_path = '' as $$
+declare
+  v_me constant ordak.staff_shared := ordak.staff_caller(role, store);
+begin
+  perform ordak.require_running();
+  return v_me;
+end
+$$;
+
+
+-- require_operator: an Admin, for what must work also while writing is paused.
+create function ordak.require_operator() returns ordak.staff_shared
+language sql stable set search_path = '' as $$
+  select ordak.staff_caller('Admin')
 $$;
 
 
@@ -94,6 +125,7 @@ begin
   if auth.uid() is null then
     perform ordak.fail('AUTH001', 'expected somebody who has logged in, but found nobody', 'log in first');
   end if;
+  perform ordak.require_running();
   return auth.uid();
 end
 $$;
@@ -213,6 +245,61 @@ begin
     (select jsonb_object_agg(key, to_jsonb(v_old) -> key) from jsonb_object_keys(change) as key), change);
   return (true, ordak.staff_for(me, v_new))::api.staff_change;
 end
+$$;
+
+
+create function api.pause_writers(reason text) returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_me ordak.staff_shared;
+begin
+  v_me := ordak.require_operator();
+  perform ordak.require_all_stores(v_me);
+  perform ordak.check_reason(reason);
+  insert into ordak.pause (reason) values (pause_writers.reason) on conflict do nothing;
+  if not found then
+    return false;
+  end if;
+  perform ordak.audit(v_me.id, null, 'pause_writers', 'writing', null, jsonb_build_object('reason', pause_writers.reason));
+  return true;
+end
+$$;
+grant execute on function api.pause_writers(text) to authenticated;
+comment on function api.pause_writers(text) is $$
+Pauses all writing, of people and of functions alike, as for a restore: every call that would write answers SYS004 with
+Retry-After, Shopify sends its deliveries again later, and reading goes on.
+
+reason   why, 1 to 500 characters
+returns  true; false where writing was paused already
+raises   AUTH001; AUTH002 not an Admin of all stores; VAL001
+role     Admin
+example  {"reason": "Restore of this morning"}
+$$;
+
+
+create function api.resume_writers() returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_me ordak.staff_shared;
+begin
+  v_me := ordak.require_operator();
+  perform ordak.require_all_stores(v_me);
+  delete from ordak.pause;
+  if not found then
+    return false;
+  end if;
+  perform ordak.audit(v_me.id, null, 'resume_writers', 'writing', null, null);
+  return true;
+end
+$$;
+grant execute on function api.resume_writers() to authenticated;
+comment on function api.resume_writers() is $$
+Ends the pause of writing.
+
+returns  true; false where writing was not paused
+raises   AUTH001; AUTH002 not an Admin of all stores
+role     Admin
+example  {}
 $$;
 
 

@@ -1,18 +1,29 @@
--- Ingestion: what Shopify delivers becomes an order, an ignored topic or a dead letter, in one transaction.
+-- Ingestion: what Shopify delivers becomes orders, refunds, products, or a dead letter, each in one transaction.
+--
+-- Deliveries come late, twice, out of order and under wrong headers. Whatever the order among them, what is kept in the
+-- end is the same: the newest body wins, refunds and cancellation are never taken back, and what people did stays.
 
 create table ordak.dead_letters (
   id          bigint generated always as identity primary key,
+  -- What callers name it by.
+  letter_id   uuid        not null default gen_random_uuid(),
   store       text        not null,
   topic       text        not null,
   reason      text        not null,
-  body        bytea       not null,
-  body_sha256 bytea       not null generated always as (sha256(body)) stored,
+  -- The raw body, until it is purged.
+  body        bytea,
+  body_sha256 bytea       not null,
+  -- What the function had made of the body, where it could read it.
+  content     jsonb,
   created_at  timestamptz not null default now(),
+  replayed_at timestamptz,
 
-  constraint dead_letters_store_fkey foreign key (store) references ordak.stores (code),
+  constraint dead_letters_letter_id_key unique (letter_id),
+  constraint dead_letters_store_fkey    foreign key (store) references ordak.stores (code),
   -- Once for each body, however often it is delivered and under whatever id.
-  constraint dead_letters_body_key   unique (store, topic, body_sha256)
+  constraint dead_letters_body_key      unique (store, topic, body_sha256)
 );
+create index dead_letters_created_idx on ordak.dead_letters (created_at);
 alter table ordak.dead_letters enable row level security;
 comment on table ordak.dead_letters is 'Signed deliveries that cannot be taken, with the reason, for a person';
 
@@ -36,11 +47,28 @@ create table ordak.webhook_deliveries (
   constraint webhook_deliveries_dead_letter_fkey foreign key (dead_letter) references ordak.dead_letters (id),
   -- All four: a delivery with another header must not pass for this one and be lost.
   constraint webhook_deliveries_key              unique (store, topic, webhook_id, body_digest),
-  constraint webhook_deliveries_outcome_word     check (outcome in ('created', 'skipped', 'ignored', 'rejected'))
+  constraint webhook_deliveries_outcome_word     check (outcome in ('created', 'updated', 'skipped', 'recorded', 'ignored', 'rejected'))
 );
 create index webhook_deliveries_order_key_idx on ordak.webhook_deliveries (order_key);
 create index webhook_deliveries_dead_letter_idx on ordak.webhook_deliveries (dead_letter);
+create index webhook_deliveries_received_idx on ordak.webhook_deliveries (received_at);
 alter table ordak.webhook_deliveries enable row level security;
+
+-- levels_seen: what Shopify last said that it has of something, for the base check. It never sets what is owed: such a
+-- delivery overtakes orders and is assembled late.
+create table ordak.levels_seen (
+  store              text        not null,
+  inventory_item_id  bigint      not null,
+  location_id        bigint      not null,
+  -- Null where the item is not stocked at the location.
+  available          bigint,
+  shopify_updated_at timestamptz not null,
+  seen_at            timestamptz not null default now(),
+
+  constraint levels_seen_pkey       primary key (store, inventory_item_id, location_id),
+  constraint levels_seen_store_fkey foreign key (store) references ordak.stores (code)
+);
+alter table ordak.levels_seen enable row level security;
 
 
 -- store_of: the store that a delivery is from.
@@ -91,13 +119,14 @@ language sql stable set search_path = '' as $$
   select jsonb_build_object(
     'store', delivery_answer.store,
     'order_id', o.order_id,
-    'status', case when repeated and d.outcome = 'created' then 'skipped' else d.outcome end,
+    'status', case when repeated and d.outcome in ('created', 'updated') then 'skipped' else d.outcome end,
     'message', case
       when d.outcome = 'ignored'  then 'this topic is not acted on'
       when d.outcome = 'rejected' then 'kept as a dead letter (SYNC002): ' || l.reason
       when repeated               then 'this delivery was taken before'
-      when d.outcome = 'skipped'  then 'this order was there already'
-      else 'order created'
+      when d.outcome = 'skipped'  then 'this order was there already, in this version or a newer one'
+      when d.outcome = 'recorded' then 'taken'
+      else 'order ' || d.outcome
     end
   )
   from ordak.webhook_deliveries as d
@@ -110,96 +139,405 @@ language sql stable set search_path = '' as $$
 $$;
 
 
-create function api.ingest_order(delivery jsonb, content jsonb) returns jsonb
+-- is_proven: whether what Shopify signed shows that an order is this store's. The domain is a header; a body of one
+-- store sent under another's must not become that one's order.
+--
+-- Raises ORD005 where the body shows that it is another store's; false where it shows nothing.
+create function ordak.is_proven(store ordak.stores, delivery jsonb, content jsonb) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_holder text;
+  v_known  text[];
+begin
+  if delivery ->> 'secret_store' is not null then
+    return true;
+  end if;
+  select code into v_holder from ordak.stores where shop_domain = content ->> 'shop_host';
+  if not found then
+    select array_agg(distinct p.store) into v_known
+    from jsonb_array_elements(content -> 'lines') as line
+    join ordak.products as p on p.product_id = (line ->> 'product_id')::bigint;
+    v_holder := case when store.code = any (v_known) then store.code else v_known[1] end;
+  end if;
+  if v_holder <> store.code then
+    perform ordak.fail('ORD005', format('expected an order of store %s, but found that its body is of %s', store.code, v_holder));
+  end if;
+  return v_holder is not null;
+end
+$$;
+
+
+-- take_refund: keeps a refund's lines, whether or not its order is there yet, and has the order read again.
+create function ordak.take_refund(store ordak.stores, refund jsonb, out outcome text, out order_key bigint)
+language plpgsql set search_path = '' as $$
+declare
+  v_id    constant bigint := (refund ->> 'shopify_order_id')::bigint;
+  v_order ordak.orders;
+begin
+  -- The order may arrive at the same instant: each must see the other.
+  perform pg_advisory_xact_lock(hashtextextended(store.code, v_id));
+  select * into v_order from ordak.orders as o
+  where o.store = take_refund.store.code and o.shopify_order_id = v_id
+  for no key update;
+  order_key := v_order.id;
+  outcome := 'recorded';
+  if ordak.keep_refunds(store.code, v_id, refund -> 'refund_lines') > 0 and v_order.id is not null then
+    perform ordak.settle_order(v_order.id, v_order.cancelled_at is null);
+    outcome := 'updated';
+  end if;
+  perform ordak.mark('refetch_order', store.code, v_id::text);
+end
+$$;
+
+
+-- take_product: keeps what Shopify says of a product; what a person said that it is stays.
+create function ordak.take_product(store ordak.stores, product jsonb) returns void
+language sql set search_path = '' as $$
+  insert into ordak.products as p (store, product_id, title, kind, image_url, shopify_updated_at)
+  values (store.code, (product ->> 'product_id')::bigint, product ->> 'title', product ->> 'kind', product ->> 'image_url',
+          (product ->> 'updated_at')::timestamptz)
+  on conflict on constraint products_product_key do update set
+    title = excluded.title, image_url = excluded.image_url, shopify_updated_at = excluded.shopify_updated_at,
+    kind = case when p.reviewed then p.kind else excluded.kind end
+  where coalesce(p.shopify_updated_at < excluded.shopify_updated_at, true)
+$$;
+
+
+-- take_level: remembers the level that Shopify says it has, the newest by Shopify's clock.
+create function ordak.take_level(store ordak.stores, level jsonb) returns void
+language sql set search_path = '' as $$
+  insert into ordak.levels_seen as s (store, inventory_item_id, location_id, available, shopify_updated_at)
+  values (store.code, (level ->> 'inventory_item_id')::bigint, (level ->> 'location_id')::bigint,
+          (level ->> 'available')::bigint, (level ->> 'updated_at')::timestamptz)
+  on conflict on constraint levels_seen_pkey do update set
+    available = excluded.available, shopify_updated_at = excluded.shopify_updated_at, seen_at = now()
+  where s.shopify_updated_at < excluded.shopify_updated_at
+$$;
+
+
+-- take_uninstall: stops a store whose shop has removed our app: its token is void, so nothing can be sent to it.
+create function ordak.take_uninstall(store ordak.stores, uninstalled jsonb) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if uninstalled ->> 'myshopify_domain' <> store.shop_domain then
+    perform ordak.fail('ORD005', format('expected the body to name store %s, but found another shop', store.code));
+  end if;
+  update ordak.stores as s set stopped_at = now(), stop_reason = 'the app was uninstalled'
+  where s.code = store.code and s.stopped_at is null;
+  perform ordak.alert('store_stopped', store.code, store.code, 'the app was uninstalled from the shop; install it, then call resume_store');
+end
+$$;
+
+
+-- take: does what a delivery's content says.
+--
+-- content   one field, which names the kind: see ordak-core, order::Content
+-- outcome   created, updated, skipped, recorded or ignored
+-- Raises ORD004 and ORD005 for what can never be taken.
+create function ordak.take(store ordak.stores, content jsonb, proven boolean, out outcome text, out order_key bigint)
+language plpgsql set search_path = '' as $$
+declare
+  v_kind constant text  := case jsonb_typeof(content) when 'string' then content #>> '{}' else (select jsonb_object_keys(content)) end;
+  v_what constant jsonb := case jsonb_typeof(content) when 'object' then content -> v_kind end;
+begin
+  outcome := 'recorded';
+  case v_kind
+    when 'order'       then select * into outcome, order_key from ordak.put_order(store, v_what, proven);
+    when 'refund'      then select * into outcome, order_key from ordak.take_refund(store, v_what);
+    when 'edit'        then perform ordak.mark('refetch_order', store.code, v_what ->> 'shopify_order_id');
+    when 'product'     then perform ordak.take_product(store, v_what);
+    when 'level'       then perform ordak.take_level(store, v_what);
+    when 'uninstalled' then perform ordak.take_uninstall(store, v_what);
+    when 'ignored'     then outcome := 'ignored';
+  end case;
+end
+$$;
+
+
+create function api.ingest(delivery jsonb, content jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_store    ordak.stores;
   v_delivery bigint;
-  v_order    bigint;
+  v_proven   boolean;
 begin
   perform ordak.require_service();
   v_store := ordak.store_of(delivery);
-  v_delivery := ordak.record_delivery(v_store.code, delivery, 'skipped');
+  v_delivery := ordak.record_delivery(v_store.code, delivery, 'recorded');
   if v_delivery is not null then
-    v_order := ordak.store_order(v_store, content);
-    update ordak.webhook_deliveries
-    set outcome = case when v_order is null then 'skipped' else 'created' end,
-        order_key = coalesce(v_order, (select id from ordak.orders
-                                       where shopify_order_gid = content ->> 'shopify_order_gid'))
-    where id = v_delivery;
+    v_proven := content -> 'order' is null or ordak.is_proven(v_store, delivery, content -> 'order');
+    update ordak.webhook_deliveries as d
+    set outcome = t.outcome, order_key = t.order_key
+    from ordak.take(v_store, content, v_proven) as t
+    where d.id = v_delivery;
   end if;
   return ordak.delivery_answer(v_store.code, delivery, v_delivery is null);
 end
 $$;
-grant execute on function api.ingest_order(jsonb, jsonb) to service_role;
-comment on function api.ingest_order(jsonb, jsonb) is $$
-Takes an order that Shopify delivered.
+grant execute on function api.ingest(jsonb, jsonb) to service_role;
+comment on function api.ingest(jsonb, jsonb) is $$
+Takes a delivery of Shopify's: an order, a refund, an edit, a product, a level, or a topic that we do not act on.
 
 delivery  see ordak-core, rpc::Delivery
-content   the order in normal form, see ordak-core, order::Order
-returns   {store, order_id, status, message}; status is created, or skipped where the delivery or its order is there
-          already
-raises    AUTH001 unknown store; ORD004 data that can never be stored; ORD005 number of another order, or an order
-          that stands in another store
+content   one field that names the kind, see ordak-core, order::Content
+returns   {store, order_id, status, message}; status is created, updated, skipped (known already, or older than what is
+          there), recorded (taken, and no order changed) or ignored
+raises    AUTH001 unknown store; ORD004 data that can never be stored; ORD005 number of another order, or what stands in
+          or shows another store
 role      service
-example   {"delivery": {}, "content": {}}
+example   {"delivery": {}, "content": "ignored"}
 $$;
 
 
-create function api.ignore_delivery(delivery jsonb) returns jsonb
+create function api.reject_delivery(delivery jsonb, reason text, body text, content jsonb default null) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_store    ordak.stores;
   v_delivery bigint;
-begin
-  perform ordak.require_service();
-  v_store := ordak.store_of(delivery);
-  v_delivery := ordak.record_delivery(v_store.code, delivery, 'ignored');
-  return ordak.delivery_answer(v_store.code, delivery, v_delivery is null);
-end
-$$;
-grant execute on function api.ignore_delivery(jsonb) to service_role;
-comment on function api.ignore_delivery(jsonb) is $$
-Records a delivery of a topic that we do not act on.
-
-delivery  see ordak-core, rpc::Delivery
-returns   {store, order_id: null, status: ignored, message}
-raises    AUTH001 unknown store
-role      service
-example   {"delivery": {}}
-$$;
-
-
-create function api.reject_delivery(delivery jsonb, reason text, body text) returns jsonb
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_store    ordak.stores;
-  v_delivery bigint;
+  v_body     bytea;
   v_letter   bigint;
 begin
   perform ordak.require_service();
   v_store := ordak.store_of(delivery);
   v_delivery := ordak.record_delivery(v_store.code, delivery, 'rejected');
   if v_delivery is not null then
-    insert into ordak.dead_letters as l (store, topic, reason, body)
-    values (v_store.code, left(delivery ->> 'topic', 100), left(reason, 1000), decode(body, 'base64'))
+    v_body := decode(body, 'base64');
+    insert into ordak.dead_letters as l (store, topic, reason, body, body_sha256, content)
+    values (v_store.code, left(delivery ->> 'topic', 100), left(reason, 1000), v_body, sha256(v_body), content)
     -- Its reason may be another by now: the newest is the one that still holds.
-    on conflict on constraint dead_letters_body_key do update set reason = excluded.reason
+    on conflict on constraint dead_letters_body_key do update set reason = excluded.reason, content = excluded.content
     returning l.id into v_letter;
     update ordak.webhook_deliveries set dead_letter = v_letter where id = v_delivery;
   end if;
   return ordak.delivery_answer(v_store.code, delivery, v_delivery is null);
 end
 $$;
-grant execute on function api.reject_delivery(jsonb, text, text) to service_role;
-comment on function api.reject_delivery(jsonb, text, text) is $$
+grant execute on function api.reject_delivery(jsonb, text, text, jsonb) to service_role;
+comment on function api.reject_delivery(jsonb, text, text, jsonb) is $$
 Keeps a delivery that cannot be taken as a dead letter, once for each body.
 
 delivery  see ordak-core, rpc::Delivery
 reason    for a person; never with a person's data
 body      the raw body in base64
+content   what was made of the body, where it could be read, for replaying it
 returns   {store, order_id: null, status: rejected, message}
 raises    AUTH001 unknown store
 role      service
 example   {"delivery": {}, "reason": "line 1, column 9: expected JSON", "body": "eyJpZCI="}
+$$;
+
+
+create type api.dead_letter as (
+  letter_id   uuid,
+  store       text,
+  topic       text,
+  reason      text,
+  bytes       int,
+  readable    boolean,
+  received_at timestamptz,
+  replayed_at timestamptz
+);
+comment on type api.dead_letter is 'A delivery that could not be taken; readable says whether it can be replayed';
+
+
+-- letter_of: a dead letter as Admins see it, without its body.
+create function ordak.letter_of(letter ordak.dead_letters) returns api.dead_letter
+language sql immutable set search_path = '' as $$
+  select (letter.letter_id, letter.store, letter.topic, letter.reason, length(letter.body), letter.content is not null,
+          letter.created_at, letter.replayed_at)::api.dead_letter
+$$;
+
+
+-- dead_letter: a dead letter by its id, locked where it will change. Raises ORD001, and AUTH002 for another store's.
+create function ordak.dead_letter(me ordak.staff_shared, letter_id uuid) returns ordak.dead_letters
+language plpgsql set search_path = '' as $$
+declare
+  v_letter ordak.dead_letters;
+begin
+  if current_setting('transaction_read_only') = 'off' then
+    perform from ordak.dead_letters as l where l.letter_id = dead_letter.letter_id for update;
+  end if;
+  select * into v_letter from ordak.dead_letters as l where l.letter_id = dead_letter.letter_id;
+  if not found then
+    perform ordak.fail('ORD001', 'expected the id of a dead letter, but found another', 'see list_dead_letters');
+  end if;
+  perform ordak.require_store(me, v_letter.store);
+  return v_letter;
+end
+$$;
+
+
+create function api.list_dead_letters(
+  store text default null, before timestamptz default null, page_size int default 50
+) returns setof api.dead_letter
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_me ordak.staff_shared;
+begin
+  v_me := ordak.require_staff('Admin', store);
+  perform ordak.check_store(store);
+  perform ordak.check_page(page_size);
+  return query
+    select f.*
+    from ordak.dead_letters as l
+    cross join lateral ordak.letter_of(l) as f
+    where l.store = coalesce(list_dead_letters.store, v_me.store, l.store)
+      and l.created_at < coalesce(before, 'infinity')
+    order by l.created_at desc
+    limit page_size;
+end
+$$;
+grant execute on function api.list_dead_letters(text, timestamptz, int) to authenticated;
+comment on function api.list_dead_letters(text, timestamptz, int) is $$
+Deliveries that could not be taken, newest first.
+
+store      the code of a store; left out for all of the caller's
+before     only what was received before this instant: the received_at of the last one of the page before
+page_size  1 to 200
+returns    them, without their bodies
+raises     AUTH001; AUTH002 not an Admin of the store; VAL001
+role       Admin
+example    {"store": "bannos"}
+$$;
+
+
+create function api.get_dead_letter(letter_id uuid) returns text
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_me     ordak.staff_shared;
+  v_letter ordak.dead_letters;
+begin
+  v_me := ordak.require_staff('Admin');
+  v_letter := ordak.dead_letter(v_me, letter_id);
+  return encode(v_letter.body, 'base64');
+end
+$$;
+grant execute on function api.get_dead_letter(uuid) to authenticated;
+comment on function api.get_dead_letter(uuid) is $$
+The body of a dead letter as it was received. It holds a customer's data.
+
+letter_id  which one, see list_dead_letters
+returns    the bytes in base64; null once they are purged, after 30 days
+raises     AUTH001; AUTH002 not an Admin of its store; ORD001
+role       Admin
+example    {"letter_id": "6f1c1d5e-5f0b-4c55-9d6c-0c6f6c0f1a01"}
+$$;
+
+
+create type api.replayed as (changed boolean, status text, order_id text, letter api.dead_letter);
+comment on type api.replayed is 'What became of a dead letter that was replayed; status as a delivery is answered';
+
+
+create function api.replay_dead_letter(letter_id uuid) returns api.replayed
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_me     ordak.staff_shared;
+  v_letter ordak.dead_letters;
+  v_status text;
+  v_order  text;
+begin
+  v_me := ordak.require_operator();
+  v_letter := ordak.dead_letter(v_me, letter_id);
+  if v_letter.replayed_at is not null then
+    return (false, 'skipped', null, ordak.letter_of(v_letter))::api.replayed;
+  elsif v_letter.content is null then
+    perform ordak.fail('ORD004', 'expected a body that can be read, but found ' || v_letter.reason,
+                       'have Shopify send it again, or take the order by hand');
+  end if;
+  select t.outcome, o.order_id into v_status, v_order
+  from ordak.stores as s
+  -- An Admin has looked at it, which is what proves that the store is right.
+  cross join lateral ordak.take(s, v_letter.content, true) as t
+  left join ordak.orders as o on o.id = t.order_key
+  where s.code = v_letter.store;
+  update ordak.dead_letters as l set replayed_at = now() where l.id = v_letter.id returning * into v_letter;
+  perform ordak.audit(v_me.id, v_letter.store, 'replay_dead_letter', v_letter.letter_id::text, null,
+                      jsonb_build_object('status', v_status, 'order_id', v_order));
+  return (true, v_status, v_order, ordak.letter_of(v_letter))::api.replayed;
+end
+$$;
+grant execute on function api.replay_dead_letter(uuid) to authenticated;
+comment on function api.replay_dead_letter(uuid) is $$
+Takes a dead letter after all, once its cause is gone: the other order has another number, the store's row is right.
+Works also while writing is paused.
+
+letter_id  which one, see list_dead_letters
+returns    what became of it; changed is false where it was replayed before
+raises     AUTH001; AUTH002 not an Admin of its store; ORD001; ORD004 its body cannot be read, or never be stored;
+           ORD005 the cause is still there
+role       Admin
+example    {"letter_id": "6f1c1d5e-5f0b-4c55-9d6c-0c6f6c0f1a01"}
+$$;
+
+
+create type api.cleaned as (deliveries bigint, bodies bigint);
+comment on type api.cleaned is 'How many deliveries were forgotten and how many bodies of dead letters purged';
+
+
+-- clean_up: forgets what is older than an instant, at most so many of each.
+create function ordak.clean_up(most int, before timestamptz) returns api.cleaned
+language plpgsql set search_path = '' as $$
+declare
+  v_cleaned api.cleaned;
+begin
+  if most between 1 and 50000 is not true then
+    perform ordak.fail('VAL001', 'expected most to be 1 to 50000, but found ' || coalesce(most::text, 'none'));
+  end if;
+  delete from ordak.webhook_deliveries as d
+  where d.id in (select o.id from ordak.webhook_deliveries as o where o.received_at < before order by o.received_at limit most);
+  get diagnostics v_cleaned.deliveries = row_count;
+  update ordak.dead_letters as l set body = null, content = null
+  where l.id in (select o.id from ordak.dead_letters as o
+                 where o.created_at < before and o.body is not null order by o.created_at limit most);
+  get diagnostics v_cleaned.bodies = row_count;
+  return v_cleaned;
+end
+$$;
+
+
+create function api.clean_up(most int default 5000) returns api.cleaned
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform ordak.require_service();
+  return ordak.clean_up(most, now() - interval '30 days');
+end
+$$;
+grant execute on function api.clean_up(int) to service_role;
+comment on function api.clean_up(int) is $$
+Forgets deliveries and purges the bodies of dead letters after 30 days. Orders are known by their gid for ever.
+
+most     how many of each at the most, so that no call takes long; 1 to 50000
+returns  how many there were; call again until both are 0
+raises   AUTH001; VAL001
+role     service
+example  {}
+$$;
+
+
+create function api.resume_store(store text) returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_me ordak.staff_shared;
+begin
+  v_me := ordak.require_staff('Admin', store);
+  perform ordak.check_store(store, true);
+  update ordak.stores as s set stopped_at = null, stop_reason = null
+  where s.code = resume_store.store and s.stopped_at is not null;
+  if not found then
+    return false;
+  end if;
+  perform ordak.resolve_alert('store_stopped', store, store);
+  perform ordak.audit(v_me.id, store, 'resume_store', store, null, null);
+  return true;
+end
+$$;
+grant execute on function api.resume_store(text) to authenticated;
+comment on function api.resume_store(text) is $$
+Has a store's shop served again, after the app was installed anew or its token replaced.
+
+store    the code of the store
+returns  true; false where it was not stopped
+raises   AUTH001; AUTH002 not an Admin of the store; VAL001
+role     Admin
+example  {"store": "bannos"}
 $$;

@@ -255,10 +255,7 @@ language plpgsql stable security definer set search_path = '' as $$
 begin
   perform ordak.require_staff('Staff', store);
   perform ordak.check_store(store);
-  if page_size between 1 and 200 is not true then
-    perform ordak.fail('VAL001', format('expected a page_size of 1 to 200, but found %s',
-                                        coalesce(page_size::text, 'none')));
-  end if;
+  perform ordak.check_page(page_size);
   return ordak.queue_page(
     now(),
     ordak.queue_filter(

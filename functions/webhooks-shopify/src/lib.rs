@@ -8,10 +8,9 @@ use std::convert::Infallible;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ordak_core::content::{Content, content};
 use ordak_core::error::{Code, Error};
-use ordak_core::order::Order;
-use ordak_core::order::shopify::normalise;
-use ordak_core::rpc::{Delivery, IgnoreDelivery, IngestOrder, Ingested, RejectDelivery};
+use ordak_core::rpc::{Delivery, Ingest, Ingested, RejectDelivery};
 use ordak_core::signature::ShopifyKeys;
 use ordak_core::{config, route};
 use ordak_edge::{Call, Client, Reply, Settings, run};
@@ -91,38 +90,40 @@ fn header(call: &Call<Webhooks>, name: &str) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }
 
-/// Hands the delivery to the database: as an order, or as what it is instead.
+/// Hands the delivery to the database: as what it says, or for a person to look at.
 async fn store(
     call: &mut Call<Webhooks>,
     database: &Client,
     delivery: &Delivery<'_>,
     body: &[u8],
 ) -> Result<Ingested, Error> {
-    let reason = match delivery.topic {
-        "orders/create" => match normalise(body) {
-            Ok(content) => match ingest(call, database, delivery, &content).await {
-                // Sent again it would be refused again: a person must look at it.
-                Err(error) if matches!(error.code, Code::ORD004 | Code::ORD005) => error.message,
-                result => return result,
-            },
-            Err(reason) => reason.to_string(),
-        },
-        // What a proxy cut off must not pass for a topic that nobody needs.
-        "" => "expected a topic in the headers, but found none".to_owned(),
-        _ => return call.rpc(database, &IgnoreDelivery { delivery }).await,
+    // What a proxy cut off must not pass for a topic that nobody needs.
+    let read = match delivery.topic {
+        "" => Err("expected a topic in the headers, but found none".to_owned()),
+        topic => content(topic, body).map_err(|error| error.to_string()),
     };
-    let body = STANDARD.encode(body);
-    call.rpc(database, &RejectDelivery { delivery, reason: &reason, body: &body }).await
+    let (reason, content) = match read {
+        Ok(content) => match ingest(call, database, delivery, &content).await {
+            // Sent again it would be refused again: a person must look at it.
+            Err(error) if matches!(error.code, Code::ORD004 | Code::ORD005) => (error.message, Some(content)),
+            result => return result,
+        },
+        Err(reason) => (reason, None),
+    };
+    let (reason, body) = (&reason, &STANDARD.encode(body));
+    call.rpc(database, &RejectDelivery { delivery, reason, body, content: content.as_ref() }).await
 }
 
 async fn ingest(
     call: &mut Call<Webhooks>,
     database: &Client,
     delivery: &Delivery<'_>,
-    content: &Order,
+    content: &Content,
 ) -> Result<Ingested, Error> {
-    call.order_number = Some(content.number);
-    call.rpc(database, &IngestOrder { delivery, content }).await
+    if let Content::Order(order) = content {
+        call.order_number = Some(order.number);
+    }
+    call.rpc(database, &Ingest { delivery, content }).await
 }
 
 /// Shopify understands 503 as "send it again later"; 504 is for callers who asked for an answer in time.

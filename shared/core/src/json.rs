@@ -67,30 +67,55 @@ impl<'a> Json<'a> {
         self.place().and_then(|place| self.document.text.get(place.start..place.end)).unwrap_or_default()
     }
 
-    /// How much of the text is read at its end.
-    pub fn end(self) -> usize {
-        self.place().map_or(0, |place| place.end)
+    /// All of the text that is read at its end.
+    pub fn read(self) -> &'a [u8] {
+        let end = self.place().map_or(0, |place| place.end);
+        self.document.text.as_bytes().get(..end).unwrap_or_default()
+    }
+
+    /// The value, unless it is null.
+    pub fn present(self) -> Option<Json<'a>> {
+        Some(self).filter(|value| value.raw() != "null")
     }
 
     /// The fields of these names, in their order; none for those that are absent or null. None at all where
     /// the value is no object, or has one of them twice.
     pub fn fields<const N: usize>(self, names: [&str; N]) -> Option<[Option<Json<'a>>; N]> {
-        let mut found = [None; N];
+        self.either(names.map(|name| [name; 2]))
+    }
+
+    /// The field of that name.
+    pub fn field(self, name: &str) -> Option<Json<'a>> {
+        self.fields([name]).and_then(|[value]| value)
+    }
+
+    /// The same of fields that go by either of two names; where both are there, the first is meant.
+    pub fn either<const N: usize>(self, names: [[&str; 2]; N]) -> Option<[Option<Json<'a>>; N]> {
+        let mut found = [[None; 2]; N];
         self.find(&names, &mut found)?;
-        Some(found.map(|value| value.filter(|value| value.raw() != "null")))
+        Some(found.map(|[first, second]| first.and_then(Json::present).or(second.and_then(Json::present))))
     }
 
     /// Not generic, so that all shapes share it.
-    fn find(self, names: &[&str], found: &mut [Option<Json<'a>>]) -> Option<()> {
-        let mut inside = self.inside('{')?;
-        while let (Some(key), Some(value)) = (inside.next(), inside.next()) {
+    fn find(self, names: &[[&str; 2]], found: &mut [[Option<Json<'a>>; 2]]) -> Option<()> {
+        for (key, value) in self.entries()? {
             let key = &*key.text();
-            let Some(at) = names.iter().position(|name| *name == key) else { continue };
-            if found.get_mut(at)?.replace(value).is_some() {
+            let place = names.iter().zip(&mut *found).find_map(|([first, second], places)| match places {
+                [place, _] if *first == key => Some(place),
+                [_, place] if *second == key => Some(place),
+                _ => None,
+            });
+            if place.is_some_and(|place| place.replace(value).is_some()) {
                 return None;
             }
         }
         Some(())
+    }
+
+    /// The keys and values of an object; none where it is no object.
+    pub fn entries(self) -> Option<impl Iterator<Item = (Json<'a>, Json<'a>)>> {
+        let mut inside = self.inside('{')?;
+        Some(std::iter::from_fn(move || inside.next().zip(inside.next())))
     }
 
     /// The items of a list; none where it is no list.
@@ -377,6 +402,22 @@ mod tests {
         }
         assert_eq!(fields("{}", ["a"]), Some([None]));
         assert_eq!(fields(r#"{"z":1,"z":2,"a":3}"#, ["a"]), Some([Some("3".to_owned())]));
+    }
+
+    #[test]
+    fn a_field_may_go_by_either_of_two_names() {
+        for (text, expected) in [
+            (r#"{"a":1}"#, Some(Some("1"))),
+            (r#"{"b":2}"#, Some(Some("2"))),
+            (r#"{"b":2,"a":1}"#, Some(Some("1"))),
+            (r#"{"a":null,"b":2}"#, Some(Some("2"))),
+            ("{}", Some(None)),
+            (r#"{"b":2,"b":2}"#, None),
+        ] {
+            let document = Document::parse(text).unwrap();
+            let found = document.root().either([["a", "b"]]).map(|[value]| value.map(Json::raw));
+            assert_eq!(found, expected, "{text}");
+        }
     }
 
     #[test]

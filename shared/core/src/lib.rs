@@ -5,7 +5,9 @@
 //! and entropy are arguments, so that every rule is tested natively and the same code runs in wasm.
 //! What touches a host is in `ordak-edge`.
 
+pub mod body;
 pub mod config;
+pub mod content;
 pub mod error;
 pub mod json;
 pub mod order;

@@ -7,8 +7,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::content::Content;
 use crate::json::Json;
-use crate::order::Order;
+use crate::order::partner::PartnerOrder;
 use crate::signature::Verified;
 
 /// A webhook delivery, as its headers and its signature describe it. Only the digest and `secret_store`
@@ -73,29 +74,17 @@ pub trait Rpc: Serialize {
     type Answer: Answer;
 }
 
-/// Takes an order: records the delivery, skips what is already there, writes order, lines and tasks.
+/// Takes a delivery: records it, and does what it says, unless that is done already.
 #[derive(Debug, Serialize)]
-pub struct IngestOrder<'a> {
-    /// The delivery that brought it.
-    pub delivery: &'a Delivery<'a>,
-    /// The order in normal form.
-    pub content: &'a Order,
-}
-
-impl Rpc for IngestOrder<'_> {
-    const NAME: &'static str = "ingest_order";
-    type Answer = Ingested;
-}
-
-/// Records a delivery of a topic that we do not act on.
-#[derive(Debug, Serialize)]
-pub struct IgnoreDelivery<'a> {
+pub struct Ingest<'a> {
     /// The delivery.
     pub delivery: &'a Delivery<'a>,
+    /// What it says.
+    pub content: &'a Content,
 }
 
-impl Rpc for IgnoreDelivery<'_> {
-    const NAME: &'static str = "ignore_delivery";
+impl Rpc for Ingest<'_> {
+    const NAME: &'static str = "ingest";
     type Answer = Ingested;
 }
 
@@ -108,6 +97,8 @@ pub struct RejectDelivery<'a> {
     pub reason: &'a str,
     /// The raw body in base64, since it may not even be text.
     pub body: &'a str,
+    /// What was made of it, where it could be read.
+    pub content: Option<&'a Content>,
 }
 
 impl Rpc for RejectDelivery<'_> {
@@ -115,14 +106,28 @@ impl Rpc for RejectDelivery<'_> {
     type Answer = Ingested;
 }
 
-/// What became of a delivery.
+/// Takes an order that a partner sent, unless it is there already.
+#[derive(Debug, Serialize)]
+pub struct CreateOrder<'a> {
+    /// The order.
+    pub content: &'a PartnerOrder,
+    /// What the request was signed with, by which it is known where nothing else names it.
+    pub request_id: &'a str,
+}
+
+impl Rpc for CreateOrder<'_> {
+    const NAME: &'static str = "create_order";
+    type Answer = Ingested;
+}
+
+/// What became of a delivery, or of a partner's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ingested {
     /// The code of the store.
     pub store: String,
     /// The readable id of the order (`bannos-25771`); none where there is no order.
     pub order_id: Option<String>,
-    /// `created`, `skipped`, `ignored` or `rejected`.
+    /// `created`, `updated`, `skipped`, `recorded`, `ignored` or `rejected`.
     pub status: String,
     /// The same for a person.
     pub message: String,

@@ -1,6 +1,7 @@
 //! Who sent a request: keyed signatures over its raw bytes.
 //!
-//! Shopify signs the body alone, with the app's client secret; a store may have a secret of its own.
+//! Shopify signs the body alone, with the app's client secret; a store may have a secret of its own. Partners
+//! sign as [Standard Webhooks](https://www.standardwebhooks.com) has it ([`PartnerKeys`]).
 //! Not here: where secrets come from (the caller passes them) and what a signer may do.
 
 use std::fmt;
@@ -9,6 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+
+mod partner;
+
+pub use partner::{PartnerKeys, TOLERANCE, sign};
 
 /// The length of an HMAC-SHA256, in bytes.
 const DIGEST: usize = 32;
@@ -21,16 +26,23 @@ struct Key(Hmac<Sha256>);
 
 impl Key {
     /// The key of a secret; none where the secret is empty, since anyone can sign with that.
-    fn new(secret: &str) -> Option<Key> {
+    fn new(secret: &[u8]) -> Option<Key> {
         if secret.is_empty() {
             return None;
         }
-        Hmac::new_from_slice(secret.as_bytes()).ok().map(Key)
+        Hmac::new_from_slice(secret).ok().map(Key)
     }
 
-    /// Whether `digest` is this key's signature of `message`; takes the same time for every wrong digest.
-    fn signed(&self, message: &[u8], digest: &[u8; DIGEST]) -> bool {
-        self.0.clone().chain_update(message).verify_slice(digest).is_ok()
+    /// The signature of a message in parts, to be taken or compared.
+    fn over(&self, message: &[&[u8]]) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        message.iter().for_each(|part| mac.update(part));
+        mac
+    }
+
+    /// The signature of a message in parts, in base64.
+    fn sign(&self, message: &[&[u8]]) -> String {
+        STANDARD.encode(self.over(message).finalize().into_bytes())
     }
 }
 
@@ -41,8 +53,8 @@ impl fmt::Debug for Key {
 }
 
 /// The secrets in a variable: a comma-separated list, so that two are valid during a rotation.
-fn keys(list: &str) -> impl Iterator<Item = Key> {
-    list.split(',').filter_map(|secret| Key::new(secret.trim()))
+fn secrets(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim)
 }
 
 /// Every secret that Shopify may sign with: the app's own and those of single stores.
@@ -67,6 +79,12 @@ pub enum Rejection {
     Missing,
     /// It is not the padded standard base64 of 32 bytes.
     Malformed,
+    /// The id of the message is missing, or in a form that is not signed.
+    BadId,
+    /// The time of the message is missing, or no number of seconds.
+    BadTimestamp,
+    /// The time of the message is too far from now: an old message may have been recorded, to be sent again.
+    Expired,
     /// None of the secrets made it.
     Wrong,
 }
@@ -77,6 +95,9 @@ impl fmt::Display for Rejection {
             Rejection::Empty => "an empty body",
             Rejection::Missing => "no signature",
             Rejection::Malformed => "a signature that is not base64 of 32 bytes",
+            Rejection::BadId => "no id of 1 to 255 visible ASCII characters without a full stop",
+            Rejection::BadTimestamp => "no timestamp in whole seconds",
+            Rejection::Expired => "a timestamp more than five minutes from now",
             Rejection::Wrong => "a signature that no configured secret made",
         })
     }
@@ -85,7 +106,8 @@ impl fmt::Display for Rejection {
 impl ShopifyKeys {
     /// Adds the secrets in `list`, of one store or (none) shared by all.
     pub fn add(&mut self, store: Option<&str>, list: &str) {
-        self.0.extend(keys(list).map(|key| (store.map(Into::into), key)));
+        let keys = secrets(list).filter_map(|secret| Key::new(secret.as_bytes()));
+        self.0.extend(keys.map(|key| (store.map(Into::into), key)));
     }
 
     /// Whether there is no secret at all.
@@ -104,7 +126,8 @@ impl ShopifyKeys {
         let digest = decode(header.ok_or(Rejection::Missing)?).ok_or(Rejection::Malformed)?;
         self.0
             .iter()
-            .find(|(_, key)| key.signed(body, &digest))
+            // Takes the same time for every wrong digest.
+            .find(|(_, key)| key.over(&[body]).verify_slice(&digest).is_ok())
             .map(|(store, _)| Verified { store: store.as_deref(), digest })
             .ok_or(Rejection::Wrong)
     }
@@ -119,8 +142,7 @@ fn decode(text: &str) -> Option<[u8; DIGEST]> {
 /// The value of `X-Shopify-Hmac-Sha256` for a body: what Shopify does when it sends one.
 /// None where the secret is empty.
 pub fn sign_shopify(secret: &str, body: &[u8]) -> Option<String> {
-    let digest = Key::new(secret)?.0.chain_update(body).finalize().into_bytes();
-    Some(STANDARD.encode(digest))
+    Some(Key::new(secret.as_bytes())?.sign(&[body]))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::StreamExt as _;
-use ordak_core::order::shopify::normalise;
-use ordak_core::rpc::{Delivery, IngestOrder};
+use ordak_core::content::content;
+use ordak_core::rpc::{Delivery, Ingest};
 use ordak_core::signature::ShopifyKeys;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::process::Command;
@@ -83,7 +83,7 @@ async fn measure(stack: &mut Stack) -> Result<()> {
             pid(stack.service("bench-typescript")),
             false,
         ),
-        candidate("the RPC alone", format!("{}/rest/v1/rpc/ingest_order", stack.url()), None, true),
+        candidate("the RPC alone", format!("{}/rest/v1/rpc/ingest", stack.url()), None, true),
     ];
     let mut next = 100_000;
     for round in 0..=ROUNDS {
@@ -153,14 +153,14 @@ fn prepare_rpc(stack: &Stack, number: i64) -> Result<Prepared> {
     let verified = keys.verify(&body, Some(text("x-shopify-hmac-sha256"))).ok().context("we signed it")?;
     let mut delivery = Delivery::new(verified, "orders/create", STORE);
     delivery.webhook_id = text("x-shopify-webhook-id").to_owned().into();
-    let content = normalise(&body).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let content = content("orders/create", &body).map_err(|error| anyhow::anyhow!("{error}"))?;
     let key = &stack.keys.service_role;
     let names = [
         ("apikey", key.clone()),
         ("authorization", format!("Bearer {key}")),
         ("content-type", "application/json".into()),
     ];
-    let body = serde_json::to_vec(&IngestOrder { delivery: &delivery, content: &content })?;
+    let body = serde_json::to_vec(&Ingest { delivery: &delivery, content: &content })?;
     Ok(Prepared { headers: headers(names)?, body })
 }
 

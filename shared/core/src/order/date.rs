@@ -54,10 +54,41 @@ pub fn parse(text: &str) -> Result<Date, BadDate> {
         let [day, month, year] = parts(text.split('/')).ok_or(BadDate::Unreadable)?;
         day_of(digits(year, 4, 4), digits(month, 1, 2), digits(day, 1, 2))
     } else if text.contains('-') {
-        iso(text)
+        parse_iso(text)
     } else {
         parse_with_weekday(text)
     }
+}
+
+/// Reads a day with a time behind it: `8/12/2025 10:00 AM`, `Mon 8 Dec 2025, 10:00 - 12:00` or
+/// `2025-12-08T10:00`. The time is returned as it was written, empty where there is none.
+///
+/// A time that names its offset from UTC makes the text unreadable: there, the day may be another than here.
+pub fn parse_with_time(text: &str) -> (Result<Date, BadDate>, &str) {
+    // No date is longer; and a long text must not be read once for each of its words.
+    const LONGEST: usize = 40;
+    for (end, separator) in text.bytes().enumerate().take(LONGEST) {
+        if !matches!(separator, b' ' | b',' | b'T') {
+            continue;
+        }
+        let (day, rest) = text.split_at_checked(end).unwrap_or_default();
+        let day = parse(day);
+        let time = rest.strip_prefix('T').unwrap_or(rest).trim_start_matches([',', ' ']);
+        if day != Err(BadDate::Unreadable) && is_time(time, separator == b'T') {
+            return (day, time);
+        }
+    }
+    (parse(text), "")
+}
+
+/// Whether it is a time of day, or (where that may be) two with something between them.
+fn is_time(text: &str, alone: bool) -> bool {
+    let part = |byte| match byte {
+        b'0'..=b'9' | b':' | b'.' => true,
+        b' ' | b'-' | b'a' | b'm' | b'p' | b'A' | b'M' | b'P' | b't' | b'o' => !alone,
+        _ => false,
+    };
+    text.bytes().next().is_some_and(|byte| byte.is_ascii_digit()) && text.bytes().all(part)
 }
 
 /// Reads only the form `Mon 8 Dec 2025`, which no other text takes by accident.
@@ -73,6 +104,16 @@ pub fn parse_with_weekday(text: &str) -> Result<Date, BadDate> {
     if date.weekday() == weekday { Ok(date) } else { Err(BadDate::WrongWeekday) }
 }
 
+/// Reads only the form `2025-12-08`.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_iso(text: &str) -> Result<Date, BadDate> {
+    let [year, month, day] = parts(text.split('-')).ok_or(BadDate::Unreadable)?;
+    day_of(digits(year, 4, 4), digits(month, 2, 2), digits(day, 2, 2))
+}
+
 /// Whether `text` is an RFC 3339 instant that Postgres takes: date, `T`, time, and `Z` or an offset.
 pub fn is_instant(text: &str) -> bool {
     let Some((date, rest)) = text.split_once('T') else { return false };
@@ -85,7 +126,7 @@ pub fn is_instant(text: &str) -> bool {
     };
     let Some(time) = time else { return false };
     let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    iso(date).is_ok()
+    parse_iso(date).is_ok()
         && (1..=9).contains(&fraction.len())
         && fraction.bytes().all(|byte| byte.is_ascii_digit())
         // The second 60 is a leap second.
@@ -129,11 +170,6 @@ impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
     }
-}
-
-fn iso(text: &str) -> Result<Date, BadDate> {
-    let [year, month, day] = parts(text.split('-')).ok_or(BadDate::Unreadable)?;
-    day_of(digits(year, 4, 4), digits(month, 2, 2), digits(day, 2, 2))
 }
 
 fn day_of(year: Option<u16>, month: Option<u16>, day: Option<u16>) -> Result<Date, BadDate> {
@@ -259,6 +295,31 @@ mod tests {
     }
 
     #[test]
+    fn a_time_behind_the_day_is_told_apart() {
+        for (text, day, time) in [
+            ("8/12/2025 10:00 AM", Some("2025-12-08"), "10:00 AM"),
+            ("8/12/2025, 10am to 12pm", Some("2025-12-08"), "10am to 12pm"),
+            ("2025-12-08T10:00", Some("2025-12-08"), "10:00"),
+            ("2025-12-08T10:00:00.000", Some("2025-12-08"), "10:00:00.000"),
+            ("2025-12-08 10:00 - 12:00", Some("2025-12-08"), "10:00 - 12:00"),
+            ("Tuesday, 9 December, 2025 09:30", Some("2025-12-09"), "09:30"),
+            ("8/12/2025", Some("2025-12-08"), ""),
+            ("Tue 9 Dec 2025", Some("2025-12-09"), ""),
+            ("Tue 8 Dec 2025 10:00", None, "10:00"),
+            ("2025-12-08T10:00:00Z", None, ""),
+            ("2025-12-08T10:00:00-05:00", None, ""),
+            ("2025-12-08T10:00:00+11:00", None, ""),
+            ("8/12/2025 9/12/2025", None, ""),
+            ("8/12/2025 or later", None, ""),
+            ("8/12/2025 2 days", None, ""),
+            ("10:00", None, ""),
+        ] {
+            let (found, rest) = parse_with_time(text);
+            assert_eq!((found.ok().map(|date| date.to_string()).as_deref(), rest), (day, time), "{text}");
+        }
+    }
+
+    #[test]
     fn an_instant_has_a_date_a_time_and_an_offset() {
         for text in [
             "2025-11-10T09:15:00+11:00",
@@ -335,7 +396,9 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in any::<String>(), near in "[A-Za-zé]{0,4}[ ,/:.T-]{0,2}[0-9/:+ TZ.-]{0,24}") {
-            let _ = (parse(&text), parse(&near), is_instant(&text), is_instant(&near));
+            for text in [text, near] {
+                let _ = (parse(&text), parse_with_time(&text), is_instant(&text));
+            }
         }
     }
 }

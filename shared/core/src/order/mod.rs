@@ -1,14 +1,21 @@
 //! An order as the database takes it, whatever shape it arrived in.
 //!
-//! [`shopify::normalise`] makes one of a Shopify REST body. Not here: what becomes of it (tasks, stock);
-//! that is decided in the transaction that writes it.
+//! [`shopify::normalise`] makes one of a Shopify body, [`partner::read`] of what a partner sends. Not here: what
+//! becomes of it (tasks, stock); that is decided in the transaction that writes it.
 
+mod answers;
 pub mod date;
+mod flags;
+mod kind;
+pub mod partner;
 pub mod shopify;
+
+pub(crate) use flags::{Flags, SHORT};
+pub(crate) use kind::kind;
 
 use serde::Serialize;
 
-/// An order in normal form: the argument of the `ingest_order` RPC.
+/// An order in normal form: what the `ingest` RPC is given of one.
 ///
 /// Amounts are decimal strings as Shopify wrote them, instants RFC 3339 as Shopify wrote them: Postgres
 /// reads both exactly, so nothing is rounded on the way.
@@ -44,12 +51,18 @@ pub struct Order {
     pub updated_at: String,
     /// When it was cancelled in Shopify, RFC 3339.
     pub cancelled_at: Option<String>,
-    /// Shopify's word for why (`customer`, `inventory`, …).
+    /// Shopify's word for why, lower case (`customer`, `inventory`, …).
     pub cancel_reason: Option<String>,
+    /// The host of its status page, lower case: evidence of the store in the signed body.
+    pub shop_host: Option<String>,
+    /// Shopify's id of the place where it was sold over the counter.
+    pub location_id: Option<i64>,
     /// What a person should look at; sorted, each once.
     pub flags: Vec<Flag>,
     /// Every line of the order, in its order, also those that nothing is made for.
     pub lines: Vec<Line>,
+    /// What was refunded of them, as far as the body knows.
+    pub refund_lines: Vec<RefundLine>,
 }
 
 /// How an order leaves the bakery.
@@ -69,8 +82,6 @@ pub enum Flag {
     NoDueDate,
     /// The body names a due date that is none: unreadable, impossible, or with the wrong weekday.
     BadDueDate,
-    /// A line is neither cake nor accessory nor known to be ignored: someone must classify the product.
-    UnknownProduct,
     /// A text or a list was longer than is kept, and was cut.
     Truncated,
 }
@@ -94,16 +105,18 @@ pub struct Line {
     pub kind: Kind,
     /// Units bought, as the body says: it keeps what was refunded.
     pub quantity: i32,
-    /// Units still wanted: `min(current_quantity, quantity - refunded)`, never below zero; zero when the
-    /// order is cancelled.
-    pub wanted: i32,
+    /// Units that the order still has after edits and refunds, by Shopify's count (`current_quantity`, else
+    /// the quantity). What is wanted of them the database knows, which knows every refund.
+    pub current: i32,
+    /// Whether Shopify reports all of it as handed over.
+    pub fulfilled: bool,
     /// Price of one unit, a decimal.
     pub price: String,
-    /// Size of the cake, from the variant; none for what is no cake.
+    /// Size of the cake, from the variant; none for what is ignored.
     pub size: Option<String>,
-    /// Flavour of the cake, from the variant, else from a property; none for what is no cake.
+    /// Flavour of the cake, from the variant, else from a property; none for what is ignored.
     pub flavour: Option<String>,
-    /// What is written on the cake, several texts joined with ` / `; none for what is no cake.
+    /// What is written on the cake, several texts joined with ` / `; none for what is ignored.
     pub cake_writing: Option<String>,
     /// The properties that people filled in, blank and technical ones left out.
     pub properties: Vec<Property>,
@@ -119,7 +132,7 @@ pub enum Kind {
     Accessory,
     /// Nothing to make and nothing to count: gift cards, tips, shipping protection.
     Ignored,
-    /// Not understood: flagged, never dropped.
+    /// Not understood: kept, for somebody to classify.
     Unknown,
 }
 
@@ -130,4 +143,22 @@ pub struct Property {
     pub name: String,
     /// The answer, as text, whatever JSON it was.
     pub value: String,
+}
+
+/// Units of a line that were refunded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefundLine {
+    /// Shopify's id of the refund line: what it is known by, wherever it is delivered.
+    pub refund_line_id: i64,
+    /// The line that it takes from.
+    pub line_id: i64,
+    /// How many units.
+    pub quantity: i32,
+    /// What became of the stock: `no_restock`, `cancel`, `return` or `legacy_restock`; another word as Shopify
+    /// wrote it, lower case.
+    pub restock_type: String,
+    /// Where it was put back.
+    pub location_id: Option<i64>,
+    /// When it was refunded, RFC 3339.
+    pub refunded_at: String,
 }

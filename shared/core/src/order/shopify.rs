@@ -1,90 +1,54 @@
-//! The order in a Shopify REST body, as `orders/create`, `orders/updated` and `orders/cancelled` carry it.
+//! The order in a Shopify body: REST's form, as webhooks carry it, or GraphQL's, as it is fetched.
 //!
-//! One function, [`normalise`], pure: the same bytes always make the same [`Order`]. What makes the body
-//! unusable is refused ([`NotAnOrder`]); what only a person can judge is taken and flagged ([`Flag`]).
-//! Not here: signatures, the GraphQL shape, and what the database makes of the order.
+//! One function, [`normalise`], pure: the same order always makes the same [`Order`], whichever form it comes
+//! in. What makes the body unusable is refused ([`FieldError`]); what only a person can judge is taken and
+//! flagged ([`Flag`]). Not here: signatures, and what the database makes of the order.
 
-use self::body::{
-    LineBody, OrderBody, Pair, Pairing, Part as _, Raw, decimal, filled, id, instant, integer, is_true,
-    pairs, quantity, required, trim,
-};
+use self::body::{LineBody, OrderBody, Person, RefundBody, RefundLineBody};
+use super::answers::{properties, wishes};
 use super::date::{self, BadDate};
-use super::{DeliveryMethod, Flag, Kind, Line, Order, Property};
-use crate::json::{Document, NotJson};
-use std::fmt;
+use super::flags::{Flags, NOTES, SHORT, find, has, same};
+use super::kind::kind;
+use super::{DeliveryMethod, Flag, Kind, Line, Order, RefundLine};
+use crate::body::{
+    FieldError, Pairing, Pairs, Part as _, Raw, decimal, document, filled, host, id, instant, integer,
+    is_true, misshapen, needed_id, needed_instant, quantity, required, trim,
+};
 
-mod body;
+pub(crate) mod body;
 
 /// The most lines that an order may have: a body with more is a mistake, and costs a transaction as large.
 const MAX_LINES: usize = 1_000;
-/// The most properties that are kept of a line.
-const MAX_PROPERTIES: usize = 100;
-/// How many characters are kept of names and titles, of what a customer answers, and of notes.
-const SHORT: usize = 255;
-const LONG: usize = 2_000;
-const NOTES: usize = 5_000;
+/// The most refund lines, for the same reason.
+const MAX_REFUND_LINES: usize = 5_000;
 
-/// Reads the order in a webhook's body.
+/// Reads the order in a body: REST's or GraphQL's, bare or as GraphQL answers it (`{data: {order: …}}`).
 ///
 /// Lines keep the body's order, and each is kept. Texts and lists longer than is stored are cut and flagged.
 ///
 /// # Errors
 ///
-/// [`NotAnOrder`] when the body is not JSON, or lacks what an order cannot be kept without: ids, number,
+/// [`FieldError`] when the body is not JSON, or lacks what an order cannot be kept without: ids, number,
 /// instants, amounts and quantities. Sending the same body again cannot help.
-pub fn normalise(body: &[u8]) -> Result<Order, NotAnOrder> {
-    let text = std::str::from_utf8(body).map_err(|_| NotAnOrder::new("the body", "UTF-8"))?;
-    let document = Document::parse(text).map_err(|NotJson(read)| NotAnOrder::there(text, read, "JSON"))?;
-    let body = OrderBody::read(document.root());
-    order(&body.map_err(|part| NotAnOrder::there(text, part.end(), "the shape of an order"))?)
+pub fn normalise(body: &[u8]) -> Result<Order, FieldError> {
+    let document = document(body)?;
+    let root = document.root();
+    let root = match root.either([["data", "order"]]) {
+        Some([Some(inner)]) => inner.field("order").unwrap_or(inner),
+        _ => root,
+    };
+    let body = OrderBody::read(root);
+    order(&body.map_err(|part| misshapen(part, "the shape of an order"))?)
 }
 
-/// Why a body is not an order: which field, and what was expected there.
-///
-/// It never quotes the body, which holds personal data: it may be logged and stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotAnOrder {
-    at: String,
-    expected: &'static str,
-}
-
-impl NotAnOrder {
-    fn new(at: &str, expected: &'static str) -> NotAnOrder {
-        NotAnOrder { at: at.to_owned(), expected }
-    }
-
-    /// Of what is wrong where so much of the body is read.
-    fn there(body: &str, read: usize, expected: &'static str) -> NotAnOrder {
-        let before = body.as_bytes().get(..read).unwrap_or_default();
-        let (line, column) = before.iter().fold((1, 0), |(line, column), byte| match byte {
-            b'\n' => (line + 1, 0),
-            _ => (line, column + 1),
-        });
-        NotAnOrder { at: format!("line {line}, column {column}"), expected }
-    }
-
-    fn of_line(self, index: usize) -> NotAnOrder {
-        NotAnOrder { at: format!("line_items[{index}].{}", self.at), ..self }
-    }
-}
-
-impl fmt::Display for NotAnOrder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}", self.at, self.expected)
-    }
-}
-
-impl std::error::Error for NotAnOrder {}
-
-fn order(body: &OrderBody<'_>) -> Result<Order, NotAnOrder> {
+fn order(body: &OrderBody<'_>) -> Result<Order, FieldError> {
     let mut flags = Flags::default();
-    let attributes = pairs(body.note_attributes.as_deref());
-    let shopify_order_id = required("id", id("id", body.id)?)?;
-    let cancelled_at = instant("cancelled_at", body.cancelled_at)?;
+    let attributes = Pairs::filled(body.note_attributes.as_ref());
+    let shopify_order_id = needed_id("id", body.id, "Order")?;
     let (due_date, delivery_window) = due(body, &attributes, &mut flags);
     Ok(Order {
         shopify_order_id,
-        shopify_order_gid: gid(shopify_order_id, body.admin_graphql_api_id)?,
+        shopify_order_gid: checked_gid(shopify_order_id, body.admin_graphql_api_id)?,
         number: number(body)?,
         customer_name: customer(body, &mut flags),
         due_date,
@@ -92,28 +56,37 @@ fn order(body: &OrderBody<'_>) -> Result<Order, NotAnOrder> {
         delivery_method: delivery_method(body, &attributes),
         notes: notes(body.note, &attributes, &mut flags),
         currency: currency(body.currency)?,
-        total_amount: decimal("total_price", body.total_price)?,
-        pos: filled(body.source_name).is_some_and(|source| source == "pos"),
+        total_amount: decimal("total_price", body.total_price.or(body.current_total_price))?,
+        pos: filled(body.source_name).is_some_and(|source| same(&source, "pos")),
         test: is_true(body.test),
-        placed_at: required("created_at", instant("created_at", body.created_at)?)?,
-        updated_at: required("updated_at", instant("updated_at", body.updated_at)?)?,
-        cancel_reason: flags.text(body.cancel_reason, SHORT),
-        lines: lines(body, cancelled_at.is_some(), &mut flags)?,
-        cancelled_at,
+        placed_at: needed_instant("created_at", body.created_at)?,
+        updated_at: needed_instant("updated_at", body.updated_at)?,
+        cancelled_at: instant("cancelled_at", body.cancelled_at)?,
+        // GraphQL writes it in capitals.
+        cancel_reason: flags.text(body.cancel_reason, SHORT).map(|word| word.to_ascii_lowercase()),
+        shop_host: host(body.order_status_url),
+        location_id: id("location_id", body.location_id, "Location")?,
+        lines: lines(body, &mut flags)?,
+        refund_lines: refund_lines(body.refunds.as_deref().unwrap_or_default(), &mut flags)?,
         flags: flags.0,
     })
 }
 
-fn gid(order: i64, stated: Raw<'_>) -> Result<String, NotAnOrder> {
-    let gid = format!("gid://shopify/Order/{order}");
-    // An order is known by either for ever: were they to differ, it would be two orders.
+/// What GraphQL calls an order.
+pub(crate) fn gid(order: i64) -> String {
+    format!("gid://shopify/Order/{order}")
+}
+
+/// The gid of the order, which the body must not contradict: known by both, it would be two orders.
+fn checked_gid(order: i64, stated: Raw<'_>) -> Result<String, FieldError> {
+    let gid = gid(order);
     match filled(stated) {
-        Some(stated) if stated != gid => Err(NotAnOrder::new("admin_graphql_api_id", "the gid of the id")),
+        Some(stated) if stated != gid => Err(FieldError::new("admin_graphql_api_id", "the gid of the id")),
         _ => Ok(gid),
     }
 }
 
-fn number(body: &OrderBody<'_>) -> Result<i64, NotAnOrder> {
+fn number(body: &OrderBody<'_>) -> Result<i64, FieldError> {
     let from_name = || {
         let name = filled(body.name)?;
         let digits = name.split(|c: char| !c.is_ascii_digit()).find(|run| !run.is_empty())?;
@@ -122,26 +95,29 @@ fn number(body: &OrderBody<'_>) -> Result<i64, NotAnOrder> {
     let found = body.order_number.and_then(integer).filter(|number| *number > 0).or_else(from_name);
     found
         .filter(|number| *number > 0)
-        .ok_or_else(|| NotAnOrder::new("order_number", "a positive integer, here or in name"))
+        .ok_or_else(|| FieldError::new("order_number", "a positive integer, here or in name"))
 }
 
+/// Who receives it, else who bought it.
 fn customer(body: &OrderBody<'_>, flags: &mut Flags) -> String {
-    let customer = body.customer.as_ref();
-    let recipient = body.shipping_address.as_ref().and_then(|address| filled(address.name));
-    let named = || customer.and_then(|customer| filled(customer.name));
-    match recipient.or_else(named) {
-        Some(name) => flags.keep(trim(&name), SHORT),
-        None => {
-            let [first, last] = [
-                customer.and_then(|customer| filled(customer.first_name)),
-                customer.and_then(|customer| filled(customer.last_name)),
-            ]
-            .map(Option::unwrap_or_default);
-            let whole = [trim(&first), trim(&last)].join(" ");
-            let whole = trim(&whole);
-            flags.keep(if whole.is_empty() { "Customer" } else { whole }, SHORT)
-        }
-    }
+    let name =
+        body.shipping_address.as_ref().and_then(name).or_else(|| body.customer.as_ref().and_then(name));
+    flags.keep(name.as_deref().unwrap_or("Customer"), SHORT)
+}
+
+fn name(person: &Person<'_>) -> Option<String> {
+    let whole = filled(person.name).map(|name| trim(&name).to_owned());
+    whole.filter(|name| !is_contact(name)).or_else(|| {
+        let halves = [person.first_name, person.last_name].map(|half| filled(half).unwrap_or_default());
+        let whole = halves.each_ref().map(|half| trim(half)).join(" ");
+        Some(trim(&whole).to_owned()).filter(|name| !name.is_empty())
+    })
+}
+
+/// Whether it is an e-mail address or a telephone number, which GraphQL displays where there is no name.
+fn is_contact(name: &str) -> bool {
+    name.contains('@')
+        || name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b' ' | b'(' | b')' | b'-'))
 }
 
 /// The due date as `YYYY-MM-DD`, and the window told beside it.
@@ -154,15 +130,20 @@ fn due(
         let older = |name: &str| ["delivery date", "pickup date"].iter().any(|n| same(name, n));
         attributes.iter().find(|(name, _)| older(name))
     });
+    let between = " between ";
     let (found, window) = match stated {
-        Some((_, value)) => {
-            let between = " between ";
-            let (day, rest) =
-                value.split_at_checked(find(value, between).unwrap_or(value.len())).unwrap_or_default();
-            (Some(date::parse(trim(day))), trim(rest.strip_prefix(between).unwrap_or_default()))
-        }
         None => (tagged_date(body.tags), ""),
+        Some((_, value)) => match find(value, between).and_then(|at| value.split_at_checked(at)) {
+            Some((day, rest)) => {
+                (Some(date::parse(trim(day))), rest.strip_prefix(between).unwrap_or_default())
+            }
+            None => {
+                let (day, time) = date::parse_with_time(trim(value));
+                (Some(day), time)
+            }
+        },
     };
+    let window = trim(window);
     match found {
         None => flags.raise(Flag::NoDueDate),
         Some(Err(_)) => flags.raise(Flag::BadDueDate),
@@ -174,10 +155,15 @@ fn due(
 
 /// The first tag that has the form of a date; other tags are not dates, hence not bad ones.
 fn tagged_date(tags: Raw<'_>) -> Option<Result<date::Date, BadDate>> {
-    let tags = filled(tags)?;
-    tags.split(',')
-        .map(|tag| date::parse_with_weekday(trim(tag)))
-        .find(|tag| *tag != Err(BadDate::Unreadable))
+    let dated = |tags: &str| {
+        let mut tags = tags.split(',').map(|tag| date::parse_with_weekday(trim(tag)));
+        tags.find(|tag| *tag != Err(BadDate::Unreadable))
+    };
+    // REST writes them as one text, GraphQL as a list.
+    match tags?.items() {
+        Some(mut tags) => tags.find_map(|tag| dated(&tag.text())),
+        None => dated(&tags?.text()),
+    }
 }
 
 fn delivery_method(body: &OrderBody<'_>, attributes: &[Pairing<'_>]) -> DeliveryMethod {
@@ -206,241 +192,111 @@ fn notes(note: Raw<'_>, attributes: &[Pairing<'_>], flags: &mut Flags) -> Option
     (!notes.is_empty()).then(|| flags.keep(&notes, NOTES))
 }
 
-fn currency(raw: Raw<'_>) -> Result<String, NotAnOrder> {
+fn currency(raw: Raw<'_>) -> Result<String, FieldError> {
     let Some(code) = filled(raw) else { return Ok("AUD".to_owned()) };
     if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         Ok(code.to_ascii_uppercase())
     } else {
-        Err(NotAnOrder::new("currency", "three letters"))
+        Err(FieldError::new("currency", "three letters"))
     }
 }
 
-fn lines(body: &OrderBody<'_>, cancelled: bool, flags: &mut Flags) -> Result<Vec<Line>, NotAnOrder> {
+fn lines(body: &OrderBody<'_>, flags: &mut Flags) -> Result<Vec<Line>, FieldError> {
     // An absent list is not an empty one: read so, it would withdraw every cake of the order.
-    let lines = body.line_items.as_deref().ok_or_else(|| NotAnOrder::new("line_items", "a list"))?;
+    let lines = body.line_items.as_deref().ok_or_else(|| FieldError::new("line_items", "a list"))?;
     if lines.len() > MAX_LINES {
-        return Err(NotAnOrder::new("line_items", "at most 1000 lines"));
+        return Err(FieldError::new("line_items", "at most 1000 lines"));
     }
-    let mut refunded = Refunded::default();
-    for (index, line) in lines.iter().enumerate() {
-        let id = id("id", line.id).and_then(|id| required("id", id)).map_err(|error| error.of_line(index))?;
-        if !refunded.add(id) {
-            return Err(NotAnOrder::new("id", "each id once").of_line(index));
-        }
-    }
-    let refunds = body.refunds.iter().flatten();
-    for refund in refunds.flat_map(|refund| refund.refund_line_items.iter().flatten()) {
-        let line = id("refunds[].refund_line_items[].line_item_id", refund.line_item_id)?;
-        let units = quantity("refunds[].refund_line_items[].quantity", refund.quantity)?;
-        if let Some(sum) = line.and_then(|line| refunded.of(line)) {
-            *sum = units.saturating_add(*sum);
-        }
-    }
+    let mut ids = Vec::with_capacity(lines.len());
     let mut read = Vec::with_capacity(lines.len());
     for (index, body) in lines.iter().enumerate() {
-        read.push(line(body, cancelled, &mut refunded, flags).map_err(|error| error.of_line(index))?);
+        let line = line(body, flags).map_err(|error| error.of_item("line_items", index))?;
+        match ids.binary_search(&line.line_id) {
+            Ok(_) => return Err(FieldError::new("id", "each id once").of_item("line_items", index)),
+            Err(place) => ids.insert(place, line.line_id),
+        }
+        read.push(line);
     }
     Ok(read)
 }
 
-/// The units refunded of each line, sorted by the line's id.
-#[derive(Default)]
-struct Refunded(Vec<(i64, i32)>);
-
-impl Refunded {
-    fn find(&self, line: i64) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&line, |(id, _)| *id)
-    }
-
-    /// Takes a line with nothing refunded; false where it is there already.
-    fn add(&mut self, line: i64) -> bool {
-        self.find(line).map_err(|place| self.0.insert(place, (line, 0))).is_err()
-    }
-
-    fn of(&mut self, line: i64) -> Option<&mut i32> {
-        let place = self.find(line).ok()?;
-        self.0.get_mut(place).map(|(_, units)| units)
-    }
-}
-
-fn line(
-    body: &LineBody<'_>,
-    cancelled: bool,
-    refunded: &mut Refunded,
-    flags: &mut Flags,
-) -> Result<Line, NotAnOrder> {
-    let line_id = required("id", id("id", body.id)?)?;
+fn line(body: &LineBody<'_>, flags: &mut Flags) -> Result<Line, FieldError> {
     let bought = quantity("quantity", body.quantity)?;
-    let current = match body.current_quantity {
-        None => bought,
-        stated => quantity("current_quantity", stated)?,
-    };
-    let left = bought - refunded.of(line_id).map_or(0, |units| *units);
     let title = flags.text(body.title, SHORT).or_else(|| flags.text(body.name, SHORT));
     let title = title.unwrap_or_else(|| "Untitled".to_owned());
-    let variant_title = flags.text(body.variant_title, SHORT).filter(|title| title != "Default Title");
-    let properties = properties(body.properties.as_deref(), flags);
+    let variant = || body.variant_id?.field("title");
+    let variant_title =
+        flags.text(body.variant_title.or_else(variant), SHORT).filter(|title| title != "Default Title");
+    let properties = properties(body.properties.as_ref(), flags);
     let kind = if is_true(body.gift_card) || bought == 0 { Kind::Ignored } else { kind(&title) };
-    if kind == Kind::Unknown {
-        flags.raise(Flag::UnknownProduct);
-    }
-    let cake = match kind {
-        Kind::Cake => cake(variant_title.as_deref(), &properties, flags),
-        _ => Cake::default(),
+    let wishes = match kind {
+        Kind::Ignored => Default::default(),
+        // Whatever it is called: its product may be found to be a cake later.
+        _ => wishes(variant_title.as_deref(), &properties, flags),
     };
     Ok(Line {
-        line_id,
-        product_id: id("product_id", body.product_id)?,
-        variant_id: id("variant_id", body.variant_id)?,
+        line_id: needed_id("id", body.id, "LineItem")?,
+        product_id: id("product_id", body.product_id, "Product")?,
+        variant_id: id("variant_id", body.variant_id, "ProductVariant")?,
         sku: flags.text(body.sku, SHORT),
         title,
         variant_title,
         kind,
         quantity: bought,
-        wanted: if cancelled { 0 } else { left.min(current).max(0) },
+        current: match body.current_quantity {
+            None => bought,
+            stated => quantity("current_quantity", stated)?,
+        },
+        fulfilled: filled(body.fulfillment_status).is_some_and(|status| same(&status, "fulfilled")),
         price: decimal("price", body.price)?,
-        size: cake.size,
-        flavour: cake.flavour,
-        cake_writing: cake.writing,
+        size: wishes.size,
+        flavour: wishes.flavour,
+        cake_writing: wishes.writing,
         properties,
     })
 }
 
-fn properties(all: Option<&[Pair<'_>]>, flags: &mut Flags) -> Vec<Property> {
-    let technical = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        name.starts_with('_')
-            || ["_origin", "_raw", "gwp", "_localdeliveryid"].iter().any(|part| has(&name, part))
-    };
-    let mut filled_in = pairs(all);
-    filled_in.retain(|(name, _)| !technical(name));
-    if filled_in.len() > MAX_PROPERTIES {
-        filled_in.truncate(MAX_PROPERTIES);
-        flags.raise(Flag::Truncated);
+/// The refund lines of all refunds, one after the other.
+pub(crate) fn refund_lines(
+    refunds: &[RefundBody<'_>],
+    flags: &mut Flags,
+) -> Result<Vec<RefundLine>, FieldError> {
+    let mut read = Vec::new();
+    for (index, body) in refunds.iter().enumerate() {
+        refund(body, &mut read, flags).map_err(|error| error.of_item("refunds", index))?;
     }
-    let mut property = |(name, value): &Pairing<'_>| Property {
-        name: flags.keep(name, SHORT),
-        value: flags.keep(value, LONG),
-    };
-    filled_in.iter().map(&mut property).collect()
-}
-
-/// What a title says that a line is.
-fn kind(title: &str) -> Kind {
-    let title = title.to_ascii_lowercase();
-    let any = |words: &[&str]| words.iter().any(|word| has(&title, word));
-    if ["tip", "tips", "gratuity"].contains(&title.as_str())
-        || any(&["gift card", "shipping protection", "route protection"])
-    {
-        Kind::Ignored
-    } else if any(&["candle", "balloon", "topper"]) {
-        Kind::Accessory
-    } else if names_cake(&title) && !names_decoration(&title) {
-        Kind::Cake
-    } else {
-        Kind::Unknown
+    if read.len() > MAX_REFUND_LINES {
+        return Err(FieldError::new("refunds", "at most 5000 refund lines"));
     }
+    Ok(read)
 }
 
-/// Whether there is a cake beside the cupcakes, which the kitchen makes otherwise.
-fn names_cake(title: &str) -> bool {
-    let mut rest = title;
-    while let Some((before, after)) = find(rest, "cake").and_then(|at| rest.split_at_checked(at)) {
-        let word = before.trim_end_matches([' ', '-']).rsplit(|c: char| !c.is_ascii_alphanumeric()).next();
-        if word != Some("cup") {
-            return true;
-        }
-        rest = after.strip_prefix("cake").unwrap_or_default();
+fn refund(body: &RefundBody<'_>, read: &mut Vec<RefundLine>, flags: &mut Flags) -> Result<(), FieldError> {
+    let at = instant("processed_at", body.processed_at.or(body.created_at))?;
+    for (index, line) in body.refund_line_items.iter().flatten().enumerate() {
+        let line = refund_line(line, at.as_deref(), flags);
+        read.push(line.map_err(|error| error.of_item("refund_line_items", index))?);
     }
-    false
+    Ok(())
 }
 
-/// Whether a word of it is a decoration or a pick, which is stuck into a cake ("pick up" is not one).
-fn names_decoration(title: &str) -> bool {
-    let mut words =
-        title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).peekable();
-    while let Some(word) = words.next() {
-        let found = match word {
-            "decoration" | "decorations" | "picks" => true,
-            "pick" => words.peek() != Some(&"up"),
-            _ => false,
-        };
-        if found {
-            return true;
-        }
-    }
-    false
-}
-
-/// What only a cake has.
-#[derive(Default)]
-struct Cake {
-    size: Option<String>,
-    flavour: Option<String>,
-    writing: Option<String>,
-}
-
-fn cake(variant: Option<&str>, properties: &[Property], flags: &mut Flags) -> Cake {
-    let answers = |question: &'static str| {
-        let asked = move |property: &&Property| has(&property.name.to_ascii_lowercase(), question);
-        properties.iter().filter(asked).map(|property| trim(&property.value))
-    };
-    let (size, flavour) =
-        variant.map(|title| title.split_once('/').unwrap_or((title, ""))).unwrap_or_default();
-    let flavour = Some(trim(flavour)).filter(|flavour| !flavour.is_empty());
-    let writing = answers("writing").collect::<Vec<_>>().join(" / ");
-    Cake {
-        size: Some(trim(size)).filter(|size| !size.is_empty()).map(str::to_owned),
-        flavour: flavour
-            .or_else(|| answers("gelato flavour").next())
-            .map(|flavour| flags.keep(flavour, SHORT)),
-        writing: (!writing.is_empty()).then(|| flags.keep(&writing, LONG)),
-    }
-}
-
-/// The flags raised so far, sorted and each once.
-#[derive(Default)]
-struct Flags(Vec<Flag>);
-
-impl Flags {
-    fn raise(&mut self, flag: Flag) {
-        if let Err(place) = self.0.binary_search(&flag) {
-            self.0.insert(place, flag);
-        }
-    }
-
-    /// The first `most` characters; without U+0000, which Postgres cannot hold.
-    fn keep(&mut self, text: &str, most: usize) -> String {
-        // Nearly every text, and copied as a whole: characters are at least as many bytes.
-        if text.len() <= most && !text.contains('\0') {
-            return text.to_owned();
-        }
-        let mut rest = text.chars().filter(|c| *c != '\0');
-        let kept = rest.by_ref().take(most).collect();
-        if rest.next().is_some() {
-            self.raise(Flag::Truncated);
-        }
-        kept
-    }
-
-    /// The same of a field, trimmed; none when blank.
-    fn text(&mut self, raw: Raw<'_>, most: usize) -> Option<String> {
-        filled(raw).map(|text| self.keep(trim(&text), most))
-    }
-}
-
-fn has(text: &str, word: &str) -> bool {
-    find(text, word).is_some()
-}
-
-/// Where a word begins. (The standard search prepares for long texts: here that costs more than it saves.)
-fn find(text: &str, word: &str) -> Option<usize> {
-    let word = word.as_bytes();
-    text.as_bytes().windows(word.len()).position(|part| part.first() == word.first() && part == word)
-}
-
-fn same(name: &str, lower: &str) -> bool {
-    name.eq_ignore_ascii_case(lower)
+fn refund_line(
+    body: &RefundLineBody<'_>,
+    at: Option<&str>,
+    flags: &mut Flags,
+) -> Result<RefundLine, FieldError> {
+    Ok(RefundLine {
+        refund_line_id: needed_id("id", body.id, "RefundLineItem")?,
+        line_id: needed_id("line_item_id", body.line_item_id, "LineItem")?,
+        quantity: quantity("quantity", body.quantity)?,
+        // Where nothing is said of the stock, none came back.
+        restock_type: match flags.text(body.restock_type, 32) {
+            Some(word) => word.to_ascii_lowercase(),
+            None => "no_restock".to_owned(),
+        },
+        location_id: id("location_id", body.location_id, "Location")?,
+        refunded_at: required("processed_at of the refund", at)?.to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The normaliser, rule by rule.
 
+use super::super::answers::MAX_PROPERTIES;
+use super::super::flags::LONG;
 use super::*;
 use serde_json::{Value, json};
 
@@ -75,8 +77,20 @@ fn what_is_missing_or_wrong_is_named_and_not_quoted() {
             "line_items[1].id: expected each id once",
         ),
         (
-            json!({"refunds": [{"refund_line_items": [{"line_item_id": 7001, "quantity": -1}]}]}),
-            "refunds[].refund_line_items[].quantity: expected a 32-bit integer that is not negative",
+            json!({"refunds": [{}, {"refund_line_items": [{"id": 1, "line_item_id": 7001, "quantity": -1}]}]}),
+            "refunds[1].refund_line_items[0].quantity: expected a 32-bit integer that is not negative",
+        ),
+        (
+            json!({"refunds": [{"refund_line_items": [{"line_item_id": 7001, "quantity": 1}]}]}),
+            "refunds[0].refund_line_items[0].id: expected a value",
+        ),
+        (
+            json!({"refunds": [{"refund_line_items": [{"id": 1, "line_item_id": 7001, "quantity": 1}]}]}),
+            "refunds[0].refund_line_items[0].processed_at of the refund: expected a value",
+        ),
+        (
+            json!({"refunds": [{"created_at": "Ada"}]}),
+            "refunds[0].processed_at: expected an RFC 3339 instant",
         ),
     ] {
         refused(&body(changes).to_string(), expected);
@@ -145,6 +159,10 @@ fn the_customer_is_whoever_receives_it() {
         (json!({}), json!({"first_name": " ", "last_name": ""}), "Customer"),
         (json!(null), json!(null), "Customer"),
         (json!(null), json!({"first_name": "\0"}), "Customer"),
+        (json!({"first_name": "Mim", "last_name": "Quill"}), json!({"first_name": "Other"}), "Mim Quill"),
+        // What GraphQL displays of a customer without a name.
+        (json!(null), json!({"displayName": "mim@example.com"}), "Customer"),
+        (json!(null), json!({"displayName": "+61 (2) 5550-1234", "firstName": "Mim"}), "Mim"),
     ] {
         let changes = json!({"shipping_address": shipping, "customer": customer});
         assert_eq!(read(changes.clone()).customer_name, expected, "{changes}");
@@ -166,6 +184,10 @@ fn the_due_date_comes_from_the_attribute_else_from_older_names_else_from_a_tag()
         (vec![(app, "Mon 8 Dec 2025 between ")], "", Some("2025-12-08"), None, None),
         (vec![(app, "Tue 8 Dec 2025 between 9 and 10")], "", None, Some("9 and 10"), Some(Flag::BadDueDate)),
         (vec![(app, "12/25/2025")], "", None, None, Some(Flag::BadDueDate)),
+        (vec![(app, "8/12/2025 10:00 AM")], "", Some("2025-12-08"), Some("10:00 AM"), None),
+        (vec![("Delivery Date", "2025-12-08T10:00")], "", Some("2025-12-08"), Some("10:00"), None),
+        // At midnight in Sydney it is still the day before in UTC.
+        (vec![("Delivery Date", "2025-12-07T13:00:00Z")], "", None, None, Some(Flag::BadDueDate)),
         (
             vec![("Delivery Date", "1/1/2026"), (app, "soon")],
             "Fri 14 Nov 2025",
@@ -220,25 +242,14 @@ fn notes_end_with_the_delivery_instructions() {
 }
 
 #[test]
-fn a_title_says_what_a_line_is() {
-    for (titles, expected) in [
-        (["Buttercup Cake", "CHEESECAKE", "Cake & 6 Cupcakes", "Dill Pickle Cake"], Kind::Cake),
-        (["Cake (pick up only)", "Pick-up cake", "Pancake stack", "Kuchen (cake)"], Kind::Cake),
-        (["Gold Candle", "Balloons", "Cake Topper", "Birthday cake candles"], Kind::Accessory),
-        (["Tip", "GRATUITY", "Cake Gift Card", "Route Protection"], Kind::Ignored),
-        (["Cupcakes", "Cup Cakes", "mini cup-cakes", "Box of cookies"], Kind::Unknown),
-        (["Cake decorations", "Cake picks", "Star cake pick", "Tip top tart"], Kind::Unknown),
-    ] {
-        for title in titles {
-            assert_eq!(kind(title), expected, "{title}");
-        }
-    }
+fn a_line_is_what_its_title_says_unless_it_is_a_gift_card_or_nothing() {
+    assert_eq!(read_line(json!({})).kind, Kind::Cake);
     assert_eq!(read_line(json!({"gift_card": true})).kind, Kind::Ignored);
     assert_eq!(read_line(json!({"title": "Mystery", "quantity": 0})).kind, Kind::Ignored);
     assert_eq!(read_line(json!({"title": " ", "name": "Named Cake"})).title, "Named Cake");
     let unknown = read(json!({"line_items": [line_body(json!({"title": null}))]}));
-    assert_eq!(unknown.lines[0].title, "Untitled");
-    assert_eq!(unknown.flags, [Flag::NoDueDate, Flag::UnknownProduct]);
+    assert_eq!((unknown.lines[0].title.as_str(), unknown.lines[0].kind), ("Untitled", Kind::Unknown));
+    assert_eq!(unknown.flags, [Flag::NoDueDate]);
 }
 
 #[test]
@@ -256,11 +267,20 @@ fn size_and_flavour_come_from_the_variant() {
         let line = read_line(json!({"variant_title": variant, "properties": properties}));
         assert_eq!((line.size.as_deref(), line.flavour.as_deref()), (size, flavour), "{variant}");
     }
-    let candle = json!({"title": "Candle", "variant_title": "Gold / 6", "properties": [
-        {"name": "Writing", "value": "Six"}]});
-    let candle = read_line(candle);
-    assert_eq!((candle.size, candle.flavour, candle.cake_writing), (None, None, None));
-    assert_eq!(candle.variant_title.as_deref(), Some("Gold / 6"));
+    // What is no cake by its title may be found to be one later; what is ignored never is.
+    for (title, gift_card, size, flavour, writing) in [
+        ("Candle", false, Some("Gold"), Some("6"), Some("Six")),
+        ("Mystery box", false, Some("Gold"), Some("6"), Some("Six")),
+        ("Cake", true, None, None, None),
+    ] {
+        let line = read_line(json!({
+            "title": title, "gift_card": gift_card, "variant_title": "Gold / 6",
+            "properties": [{"name": "Writing", "value": "Six"}],
+        }));
+        let found = (line.size.as_deref(), line.flavour.as_deref(), line.cake_writing.as_deref());
+        assert_eq!(found, (size, flavour, writing), "{title}");
+        assert_eq!(line.variant_title.as_deref(), Some("Gold / 6"));
+    }
     assert_eq!(read_line(json!({"variant_title": "Default Title"})).variant_title, None);
 }
 
@@ -296,33 +316,125 @@ fn properties_are_what_people_filled_in() {
 }
 
 #[test]
-fn wanted_is_what_was_neither_removed_nor_refunded() {
-    let refund = |units: &[u32]| -> Value {
-        units
-            .iter()
-            .map(|n| {
-                json!({"refund_line_items": [{"line_item_id": 7001, "quantity": n},
-                                                  {"line_item_id": 9, "quantity": 9}]})
-            })
-            .collect()
-    };
-    for (quantity, current, refunds, cancelled, wanted) in [
-        (3, json!(null), json!(null), false, 3),
-        (3, json!(2), json!([]), false, 2),
-        (3, json!(3), refund(&[1, 1]), false, 1),
-        (3, json!(1), refund(&[1]), false, 1),
-        (3, json!(0), json!([{}]), false, 0),
-        (1, json!(5), refund(&[2]), false, 0),
-        (1, json!(null), refund(&[2_147_483_647, 2_147_483_647]), false, 0),
-        (1, json!(5), json!(null), false, 1),
-        (0, json!(0), json!(null), false, 0),
-        (3, json!(3), json!(null), true, 0),
+fn properties_may_be_an_object_of_names_and_values() {
+    let line =
+        read_line(json!({"properties": {"Cake Writing": "Hi", "_x": "1", "Null": null, "Candles": 6}}));
+    let found: Vec<_> = line.properties.iter().map(|p| (p.name.as_str(), p.value.as_str())).collect();
+    assert_eq!(found, [("Cake Writing", "Hi"), ("Candles", "6")]);
+    assert_eq!(read_line(json!({"properties": {}})).properties, []);
+    let refused = body(json!({"line_items": [line_body(json!({"properties": ["Hi"]}))]})).to_string();
+    assert!(normalise(refused.as_bytes()).unwrap_err().to_string().ends_with("the shape of an order"));
+}
+
+#[test]
+fn units_are_told_as_the_body_tells_them() {
+    for (quantity, current, status, expected) in [
+        (3, json!(null), json!(null), (3, 3, false)),
+        (3, json!(2), json!("partial"), (3, 2, false)),
+        (3, json!(0), json!("fulfilled"), (3, 0, true)),
+        (1, json!("5"), json!("FULFILLED"), (1, 5, true)),
     ] {
-        let cancelled = if cancelled { json!("2025-12-02T09:00:00Z") } else { json!(null) };
-        let line = line_body(json!({"quantity": quantity, "current_quantity": current}));
-        let order = read(json!({"line_items": [line], "refunds": refunds, "cancelled_at": cancelled}));
-        assert_eq!((order.lines[0].quantity, order.lines[0].wanted), (quantity, wanted));
+        let line = read_line(json!({
+            "quantity": quantity, "current_quantity": current, "fulfillment_status": status,
+        }));
+        assert_eq!((line.quantity, line.current, line.fulfilled), expected);
     }
+    // A cancelled order keeps them: the database knows that nothing is wanted.
+    let order = read(json!({"cancelled_at": "2025-12-02T09:00:00Z", "cancel_reason": "INVENTORY"}));
+    assert_eq!((order.lines[0].current, order.cancel_reason.as_deref()), (1, Some("inventory")));
+}
+
+#[test]
+fn refund_lines_are_gathered_from_all_refunds() {
+    let order = read(json!({"refunds": [
+        {"processed_at": "2025-12-02T09:00:00Z", "created_at": "2025-12-02T08:00:00Z", "refund_line_items": [
+            {"id": 61, "line_item_id": 7001, "quantity": 1, "restock_type": "RETURN", "location_id": 71},
+            {"id": "62", "line_item_id": "9", "quantity": 2, "restock_type": "legacy_restock", "location_id": null},
+        ]},
+        {"created_at": "2025-12-03T09:00:00Z", "refund_line_items": [
+            {"id": 63, "line_item_id": 7001, "quantity": 0}]},
+        {"refund_line_items": []},
+        {},
+    ]}));
+    let refund = |id, line, quantity, word: &str, location_id, at: &str| RefundLine {
+        refund_line_id: id,
+        line_id: line,
+        quantity,
+        restock_type: word.to_owned(),
+        location_id,
+        refunded_at: at.to_owned(),
+    };
+    assert_eq!(
+        order.refund_lines,
+        [
+            refund(61, 7001, 1, "return", Some(71), "2025-12-02T09:00:00Z"),
+            refund(62, 9, 2, "legacy_restock", None, "2025-12-02T09:00:00Z"),
+            refund(63, 7001, 0, "no_restock", None, "2025-12-03T09:00:00Z"),
+        ]
+    );
+    assert_eq!(order.flags, [Flag::NoDueDate]);
+}
+
+#[test]
+fn the_shops_host_is_read_from_the_status_page() {
+    for (url, expected) in [
+        (
+            json!("https://Bannos.MyShopify.com/548/orders/c0/authenticate?key=a"),
+            Some("bannos.myshopify.com"),
+        ),
+        (json!("https://cakes.example:443/x"), Some("cakes.example")),
+        (json!("https://cakes.example?x"), Some("cakes.example")),
+        (json!("https://who@cakes.example/x"), None),
+        (json!("https:///x"), None),
+        (json!("/x"), None),
+        (json!(5), None),
+        (json!(null), None),
+    ] {
+        let order = read(json!({"order_status_url": url}));
+        assert_eq!(order.shop_host.as_deref(), expected, "{url}");
+    }
+}
+
+#[test]
+fn a_wrapped_order_is_read_and_half_a_list_is_refused() {
+    let bare = body(json!({}));
+    let expected = normalise(bare.to_string().as_bytes()).unwrap();
+    for wrapped in [json!({"order": bare}), json!({"data": {"order": bare}, "extensions": {}})] {
+        assert_eq!(normalise(wrapped.to_string().as_bytes()).as_ref(), Ok(&expected));
+    }
+    refused(r#"{"data":{"order":null}}"#, "id: expected a value");
+    let lines =
+        |more| json!({"line_items": {"nodes": [line_body(json!({}))], "pageInfo": {"hasNextPage": more}}});
+    assert_eq!(read(lines(false)), expected);
+    let refused = normalise(body(lines(true)).to_string().as_bytes()).unwrap_err();
+    assert_eq!(refused.expected, "the shape of an order");
+    for list in [json!({}), json!({"edges": [{"cursor": "a"}]}), json!({"nodes": 1}), json!("x")] {
+        let body = body(json!({"line_items": list}));
+        assert_eq!(
+            normalise(body.to_string().as_bytes()).unwrap_err().expected,
+            "the shape of an order",
+            "{list}"
+        );
+    }
+}
+
+#[test]
+fn gids_are_ids_of_their_kind() {
+    let line = json!({"id": "gid://shopify/LineItem/7", "product": {"id": "gid://shopify/Product/8"},
+        "variant": {"id": "gid://shopify/ProductVariant/9", "title": "Small / Fig"}});
+    let line = read_line(line);
+    assert_eq!((line.line_id, line.product_id, line.variant_id), (7, Some(8), Some(9)));
+    assert_eq!(line.size.as_deref(), Some("Small"));
+    for id in [
+        "gid://shopify/Order/7",
+        "gid://shopify/LineItem/",
+        "gid://shopify/LineItem7",
+        "gid://shopify/LineItem/+7",
+    ] {
+        let body = body(json!({"line_items": [line_body(json!({"id": id}))]}));
+        refused(&body.to_string(), "line_items[0].id: expected a positive 64-bit integer");
+    }
+    refused(&body(json!({"id": {"id": {"id": 5}}})).to_string(), "id: expected a positive 64-bit integer");
 }
 
 #[test]
@@ -364,7 +476,7 @@ fn what_is_too_long_is_cut_on_a_character_and_flagged() {
     assert_eq!(order.lines[0].properties[0].name.chars().count(), SHORT);
     assert_eq!(order.lines[0].properties[0].value.chars().count(), LONG);
     assert_eq!(order.lines[1].properties.len(), MAX_PROPERTIES);
-    assert_eq!(order.flags, [Flag::NoDueDate, Flag::UnknownProduct, Flag::Truncated]);
+    assert_eq!(order.flags, [Flag::NoDueDate, Flag::Truncated]);
     let fits = read(json!({"note": "é".repeat(NOTES)}));
     assert_eq!(fits.flags, [Flag::NoDueDate]);
 }

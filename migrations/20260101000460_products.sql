@@ -1,0 +1,157 @@
+-- Products: what each one is to the kitchen. The first sight of a product stores a guess from its title, and a person
+-- reviews it: nothing is dropped because a title has no word that we know.
+
+create table ordak.products (
+  id                 bigint generated always as identity primary key,
+  store              text        not null,
+  -- Shopify's id; null for what is sold without one, which is then known by its SKU.
+  product_id         bigint,
+  sku                text,
+  title              text        not null,
+  kind               text        not null,
+  -- Whether a person has said what it is; until then the kind is what the title suggests.
+  reviewed           boolean     not null default false,
+  image_url          text,
+  -- The version of the products/update that this row shows; null where there was none yet.
+  shopify_updated_at timestamptz,
+  created_at         timestamptz not null default now(),
+  updated_at         timestamptz not null default now(),
+
+  constraint products_store_fkey  foreign key (store) references ordak.stores (code),
+  constraint products_product_key unique (store, product_id),
+  constraint products_sku_key     unique (store, sku),
+  constraint products_one_name    check ((product_id is null) <> (sku is null)),
+  constraint products_kind_word   check (kind in ('cake', 'accessory', 'ignored', 'unknown'))
+);
+alter table ordak.products enable row level security;
+
+
+create type api.product as (
+  store      text,
+  product_id bigint,
+  sku        text,
+  title      text,
+  kind       text,
+  reviewed   boolean,
+  image_url  text
+);
+comment on type api.product is 'What a product is to the kitchen; until it is reviewed, kind is what the title suggests';
+
+create type api.product_change as (changed boolean, product api.product, orders int);
+comment on type api.product_change is 'A product as it is now, and how many orders follow the change';
+
+
+-- product_of: a product as callers see it.
+create function ordak.product_of(product ordak.products) returns api.product
+language sql immutable set search_path = '' as $$
+  select (product.store, product.product_id, product.sku, product.title, product.kind, product.reviewed,
+          product.image_url)::api.product
+$$;
+
+
+create function api.list_products(
+  store text, reviewed boolean default false, after bigint default null, page_size int default 50
+) returns setof api.product
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  perform ordak.require_staff('Supervisor', store);
+  perform ordak.check_store(store, true);
+  perform ordak.check_page(page_size);
+  return query
+    select f.*
+    from ordak.products as p
+    cross join lateral ordak.product_of(p) as f
+    where p.store = list_products.store and p.reviewed = list_products.reviewed
+      and coalesce(p.product_id, 0) > coalesce(after, -1)
+    order by coalesce(p.product_id, 0), p.sku
+    limit page_size;
+end
+$$;
+grant execute on function api.list_products(text, boolean, bigint, int) to authenticated;
+comment on function api.list_products(text, boolean, bigint, int) is $$
+The products of a store: those that somebody should say something about, or those that are reviewed.
+
+store      the code of the store
+reviewed   true for those that a person has classified; left out for the others
+after      only those after this product_id, the last one of the page before
+page_size  1 to 200
+returns    them by product_id; what is sold without one comes first
+raises     AUTH001; AUTH002 not a Supervisor of the store; VAL001
+role       Supervisor
+example    {"store": "bannos"}
+$$;
+
+
+-- reclassify: has a store's orders follow what a product was found to be: of the last 90 days, and not cancelled.
+-- Returns how many there were.
+create function ordak.reclassify(product ordak.products) returns int
+language plpgsql set search_path = '' as $$
+declare
+  v_order  record;
+  v_orders int := 0;
+begin
+  for v_order in
+    select o.* from ordak.orders as o
+    where o.store = product.store and o.placed_at > now() - interval '90 days' and o.cancelled_at is null
+      and exists (
+        select from ordak.order_lines as l
+        where l.order_key = o.id and l.kind not in (product.kind, 'ignored')
+          and (l.product_id = product.product_id or l.product_id is null and l.sku = product.sku))
+    order by o.id
+    for no key update
+  loop
+    update ordak.order_lines as l set kind = product.kind
+    where l.order_key = v_order.id and l.kind <> 'ignored'
+      and (l.product_id = product.product_id or l.product_id is null and l.sku = product.sku);
+    perform ordak.settle_order(v_order.id, true);
+    v_orders := v_orders + 1;
+  end loop;
+  return v_orders;
+end
+$$;
+
+
+create function api.classify_product(
+  store text, kind text, product_id bigint default null, sku text default null
+) returns api.product_change
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_me  ordak.staff_shared;
+  v_old ordak.products;
+  v_new ordak.products;
+begin
+  v_me := ordak.require_staff('Supervisor', store);
+  perform ordak.check_store(store, true);
+  if kind in ('cake', 'accessory', 'ignored') is not true then
+    perform ordak.fail('VAL001', 'expected the kind cake, accessory or ignored, but found another');
+  end if;
+  select * into v_old from ordak.products as p
+  where p.store = classify_product.store
+    and (p.product_id = classify_product.product_id or classify_product.product_id is null and p.sku = classify_product.sku)
+  for update;
+  if not found then
+    perform ordak.fail('INV002', 'expected the product_id or the sku of a product, but found another', 'see list_products');
+  elsif v_old.reviewed and v_old.kind = classify_product.kind then
+    return (false, ordak.product_of(v_old), 0)::api.product_change;
+  end if;
+  update ordak.products as p set kind = classify_product.kind, reviewed = true where p.id = v_old.id
+  returning * into v_new;
+  perform ordak.audit(v_me.id, store, 'classify_product', coalesce(v_old.product_id::text, v_old.sku),
+    jsonb_build_object('kind', v_old.kind), jsonb_build_object('kind', v_new.kind));
+  return (true, ordak.product_of(v_new), ordak.reclassify(v_new))::api.product_change;
+end
+$$;
+grant execute on function api.classify_product(text, text, bigint, text) to authenticated;
+comment on function api.classify_product(text, text, bigint, text) is $$
+Says what a product is. Orders of the last 90 days follow at once: cakes become tasks, what is none loses those that
+nobody has begun.
+
+store       the code of the store
+kind        cake, accessory or ignored
+product_id  Shopify's id of the product
+sku         in its place, for what is sold without an id
+returns     the product, and how many orders follow
+raises      AUTH001; AUTH002 not a Supervisor of the store; VAL001; INV002 no such product
+role        Supervisor
+example     {"store": "bannos", "product_id": 7513594, "kind": "cake"}
+$$;
