@@ -256,6 +256,8 @@ begin
   v_me := ordak.require_operator();
   perform ordak.require_all_stores(v_me);
   perform ordak.check_reason(reason);
+  -- Whoever was let through may still write: once this answers, nobody does.
+  lock table ordak.pause in access exclusive mode;
   insert into ordak.pause (reason) values (pause_writers.reason) on conflict do nothing;
   if not found then
     return false;
@@ -267,7 +269,8 @@ $$;
 grant execute on function api.pause_writers(text) to authenticated;
 comment on function api.pause_writers(text) is $$
 Pauses all writing, of people and of functions alike, as for a restore: every call that would write answers SYS004 with
-Retry-After, Shopify sends its deliveries again later, and reading goes on.
+Retry-After, Shopify sends its deliveries again later, and reading goes on. Once it answers, what was being written is
+written.
 
 reason   why, 1 to 500 characters
 returns  true; false where writing was paused already

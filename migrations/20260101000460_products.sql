@@ -15,14 +15,15 @@ create table ordak.products (
   -- The version of the products/update that this row shows; null where there was none yet.
   shopify_updated_at timestamptz,
   created_at         timestamptz not null default now(),
-  updated_at         timestamptz not null default now(),
 
   constraint products_store_fkey  foreign key (store) references ordak.stores (code),
-  constraint products_product_key unique (store, product_id),
+  -- By the product first: it also says whose a product is, where a delivery shows nothing else.
+  constraint products_product_key unique (product_id, store),
   constraint products_sku_key     unique (store, sku),
   constraint products_one_name    check ((product_id is null) <> (sku is null)),
   constraint products_kind_word   check (kind in ('cake', 'accessory', 'ignored', 'unknown'))
 );
+create index products_list_idx on ordak.products (store, reviewed, id);
 alter table ordak.products enable row level security;
 
 
@@ -50,59 +51,93 @@ $$;
 
 
 create function api.list_products(
-  store text, reviewed boolean default false, after bigint default null, page_size int default 50
+  store text, reviewed boolean default false, after text default null, page_size int default 50
 ) returns setof api.product
 language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_after bigint;
 begin
   perform ordak.require_staff('Supervisor', store);
   perform ordak.check_store(store, true);
   perform ordak.check_page(page_size);
+  if reviewed is null then
+    perform ordak.fail('VAL001', 'expected reviewed to be true or false, but found null');
+  end if;
+  select p.id into v_after from ordak.products as p
+  where p.store = list_products.store and coalesce(p.product_id::text, p.sku) = after
+  order by p.id limit 1;
+  if v_after is null and after is not null then
+    perform ordak.fail('VAL001', 'expected after to be the product_id or the sku of a product, but found another');
+  end if;
   return query
     select f.*
     from ordak.products as p
     cross join lateral ordak.product_of(p) as f
-    where p.store = list_products.store and p.reviewed = list_products.reviewed
-      and coalesce(p.product_id, 0) > coalesce(after, -1)
-    order by coalesce(p.product_id, 0), p.sku
+    where p.store = list_products.store and p.reviewed = list_products.reviewed and p.id > coalesce(v_after, 0)
+    order by p.id
     limit page_size;
 end
 $$;
-grant execute on function api.list_products(text, boolean, bigint, int) to authenticated;
-comment on function api.list_products(text, boolean, bigint, int) is $$
+grant execute on function api.list_products(text, boolean, text, int) to authenticated;
+comment on function api.list_products(text, boolean, text, int) is $$
 The products of a store: those that somebody should say something about, or those that are reviewed.
 
 store      the code of the store
 reviewed   true for those that a person has classified; left out for the others
-after      only those after this product_id, the last one of the page before
+after      only those after this one: the product_id of the last one of the page before, or its sku where it has none
 page_size  1 to 200
-returns    them by product_id; what is sold without one comes first
+returns    them in the order in which they were first sold
 raises     AUTH001; AUTH002 not a Supervisor of the store; VAL001
 role       Supervisor
 example    {"store": "bannos"}
 $$;
 
 
--- reclassify: has a store's orders follow what a product was found to be: of the last 90 days, and not cancelled.
--- Returns how many there were.
+-- lock_products: has those who take orders of a store and whoever says what its products are wait for each other.
+--
+-- shared    whether the caller takes an order, as many may at once. To be called before the order's row is locked, for
+--           who classifies waits for such rows with this lock in hand.
+create function ordak.lock_products(store text, shared boolean) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if shared then
+    perform pg_advisory_xact_lock_shared('ordak.products'::regclass::int, hashtext(store));
+  else
+    perform pg_advisory_xact_lock('ordak.products'::regclass::int, hashtext(store));
+  end if;
+end
+$$;
+
+
+-- is_product: whether a line of an order is of a product.
+create function ordak.is_product(product ordak.products, product_id bigint, sku text) returns boolean
+language sql immutable set search_path = '' as $$
+  select case when product.product_id is null then is_product.product_id is null and is_product.sku = product.sku
+              else is_product.product_id = product.product_id end
+$$;
+
+
+-- reclassify: has a store's orders follow what a product was found to be: those of the last 90 days that are not
+-- cancelled. No cake is made for an order whose day is over. Returns how many there were.
 create function ordak.reclassify(product ordak.products) returns int
 language plpgsql set search_path = '' as $$
 declare
+  v_today  constant date := (select ordak.local_day(s.time_zone, now()) from ordak.stores as s where s.code = product.store);
   v_order  record;
   v_orders int := 0;
 begin
   for v_order in
-    select o.* from ordak.orders as o
+    select o.id from ordak.orders as o
     where o.store = product.store and o.placed_at > now() - interval '90 days' and o.cancelled_at is null
+      and (product.kind <> 'cake' or coalesce(o.due_date >= v_today, true))
       and exists (
         select from ordak.order_lines as l
-        where l.order_key = o.id and l.kind not in (product.kind, 'ignored')
-          and (l.product_id = product.product_id or l.product_id is null and l.sku = product.sku))
+        where l.order_key = o.id and l.kind <> product.kind and ordak.is_product(product, l.product_id, l.sku))
     order by o.id
     for no key update
   loop
     update ordak.order_lines as l set kind = product.kind
-    where l.order_key = v_order.id and l.kind <> 'ignored'
-      and (l.product_id = product.product_id or l.product_id is null and l.sku = product.sku);
+    where l.order_key = v_order.id and ordak.is_product(product, l.product_id, l.sku);
     perform ordak.settle_order(v_order.id, true);
     v_orders := v_orders + 1;
   end loop;
@@ -124,10 +159,14 @@ begin
   perform ordak.check_store(store, true);
   if kind in ('cake', 'accessory', 'ignored') is not true then
     perform ordak.fail('VAL001', 'expected the kind cake, accessory or ignored, but found another');
+  elsif (product_id is null) = (sku is null) then
+    perform ordak.fail('VAL001', 'expected a product_id or a sku, but found both or none');
   end if;
+  -- An order that is being taken at this instant has asked already what the product is: wait for it, and change it too.
+  perform ordak.lock_products(store, false);
   select * into v_old from ordak.products as p
   where p.store = classify_product.store
-    and (p.product_id = classify_product.product_id or classify_product.product_id is null and p.sku = classify_product.sku)
+    and (p.product_id = classify_product.product_id or p.sku = classify_product.sku)
   for update;
   if not found then
     perform ordak.fail('INV002', 'expected the product_id or the sku of a product, but found another', 'see list_products');
@@ -143,15 +182,16 @@ end
 $$;
 grant execute on function api.classify_product(text, text, bigint, text) to authenticated;
 comment on function api.classify_product(text, text, bigint, text) is $$
-Says what a product is. Orders of the last 90 days follow at once: cakes become tasks, what is none loses those that
-nobody has begun.
+Says what a product is. Orders of the last 90 days follow at once: cakes become tasks where their day is not over, what
+is none loses those that nobody has begun.
 
 store       the code of the store
 kind        cake, accessory or ignored
 product_id  Shopify's id of the product
 sku         in its place, for what is sold without an id
 returns     the product, and how many orders follow
-raises      AUTH001; AUTH002 not a Supervisor of the store; VAL001; INV002 no such product
+raises      AUTH001; AUTH002 not a Supervisor of the store; VAL001; INV002 no such product; ORD004 more cakes in an order
+            than can be made
 role        Supervisor
 example     {"store": "bannos", "product_id": 7513594, "kind": "cake"}
 $$;

@@ -15,7 +15,8 @@ create table ordak.dead_letters (
   body_sha256 bytea       not null,
   -- What the function had made of the body, where it could read it.
   content     jsonb,
-  created_at  timestamptz not null default now(),
+  -- When it came last.
+  received_at timestamptz not null default now(),
   replayed_at timestamptz,
 
   constraint dead_letters_letter_id_key unique (letter_id),
@@ -23,7 +24,9 @@ create table ordak.dead_letters (
   -- Once for each body, however often it is delivered and under whatever id.
   constraint dead_letters_body_key      unique (store, topic, body_sha256)
 );
-create index dead_letters_created_idx on ordak.dead_letters (created_at);
+create index dead_letters_received_idx on ordak.dead_letters (received_at);
+create index dead_letters_store_idx on ordak.dead_letters (store, received_at);
+create index dead_letters_body_idx on ordak.dead_letters (received_at) where body is not null;
 alter table ordak.dead_letters enable row level security;
 comment on table ordak.dead_letters is 'Signed deliveries that cannot be taken, with the reason, for a person';
 
@@ -139,6 +142,30 @@ language sql stable set search_path = '' as $$
 $$;
 
 
+-- shown_store: the store that the body of an order shows to be its own, by the first of these that it shows: the host of
+-- its status page, an order that is known to be a store's, products that a store has. Null where it shows nothing.
+create function ordak.shown_store(store ordak.stores, content jsonb) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_shown text;
+  v_known text[];
+begin
+  select s.code into v_shown from ordak.stores as s where s.shop_domain = content ->> 'shop_host';
+  if not found then
+    select o.store into v_shown from ordak.orders as o
+    where o.shopify_order_gid = content ->> 'shopify_order_gid' and 'unproven_store' <> all (o.flags);
+  end if;
+  if v_shown is null then
+    select array_agg(distinct p.store) into v_known
+    from jsonb_array_elements(content -> 'lines') as line
+    join ordak.products as p on p.product_id = (line ->> 'product_id')::bigint;
+    v_shown := case when store.code = any (v_known) then store.code else v_known[1] end;
+  end if;
+  return v_shown;
+end
+$$;
+
+
 -- is_proven: whether what Shopify signed shows that an order is this store's. The domain is a header; a body of one
 -- store sent under another's must not become that one's order.
 --
@@ -146,23 +173,31 @@ $$;
 create function ordak.is_proven(store ordak.stores, delivery jsonb, content jsonb) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare
-  v_holder text;
-  v_known  text[];
+  v_shown text;
 begin
   if delivery ->> 'secret_store' is not null then
     return true;
   end if;
-  select code into v_holder from ordak.stores where shop_domain = content ->> 'shop_host';
-  if not found then
-    select array_agg(distinct p.store) into v_known
-    from jsonb_array_elements(content -> 'lines') as line
-    join ordak.products as p on p.product_id = (line ->> 'product_id')::bigint;
-    v_holder := case when store.code = any (v_known) then store.code else v_known[1] end;
+  v_shown := ordak.shown_store(store, content);
+  if v_shown <> store.code then
+    perform ordak.fail('ORD005', format('expected an order of store %s, but found that its body is of %s', store.code, v_shown));
   end if;
-  if v_holder <> store.code then
-    perform ordak.fail('ORD005', format('expected an order of store %s, but found that its body is of %s', store.code, v_holder));
-  end if;
-  return v_holder is not null;
+  return v_shown is not null;
+end
+$$;
+
+
+-- order_of: the order that a refund or an edit is of, locked; an empty row where it is not there yet. Raises ORD005 where
+-- it stands in another store.
+create function ordak.order_of(store ordak.stores, shopify_order_id bigint) returns ordak.orders
+language plpgsql set search_path = '' as $$
+declare
+  v_order ordak.orders;
+begin
+  perform ordak.lock_shopify_order(store.code, shopify_order_id);
+  select * into v_order from ordak.orders as o where o.shopify_order_id = order_of.shopify_order_id for no key update;
+  perform ordak.refuse_other_store(store.code, v_order.store);
+  return v_order;
 end
 $$;
 
@@ -172,19 +207,27 @@ create function ordak.take_refund(store ordak.stores, refund jsonb, out outcome 
 language plpgsql set search_path = '' as $$
 declare
   v_id    constant bigint := (refund ->> 'shopify_order_id')::bigint;
-  v_order ordak.orders;
+  v_order constant ordak.orders := ordak.order_of(store, v_id);
 begin
-  -- The order may arrive at the same instant: each must see the other.
-  perform pg_advisory_xact_lock(hashtextextended(store.code, v_id));
-  select * into v_order from ordak.orders as o
-  where o.store = take_refund.store.code and o.shopify_order_id = v_id
-  for no key update;
   order_key := v_order.id;
   outcome := 'recorded';
-  if ordak.keep_refunds(store.code, v_id, refund -> 'refund_lines') > 0 and v_order.id is not null then
-    perform ordak.settle_order(v_order.id, v_order.cancelled_at is null);
+  if ordak.keep_refunds(store.code, v_id, refund -> 'refund_lines') > 0 and order_key is not null then
+    perform ordak.settle_order(order_key, v_order.cancelled_at is null);
     outcome := 'updated';
   end if;
+  perform ordak.mark('refetch_order', store.code, v_id::text);
+end
+$$;
+
+
+-- take_edit: has an edited order read again: how it was edited, the body does not say.
+create function ordak.take_edit(store ordak.stores, edit jsonb, out outcome text, out order_key bigint)
+language plpgsql set search_path = '' as $$
+declare
+  v_id constant bigint := (edit ->> 'shopify_order_id')::bigint;
+begin
+  order_key := (ordak.order_of(store, v_id)).id;
+  outcome := 'recorded';
   perform ordak.mark('refetch_order', store.code, v_id::text);
 end
 $$;
@@ -219,8 +262,9 @@ $$;
 create function ordak.take_uninstall(store ordak.stores, uninstalled jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin
-  if uninstalled ->> 'myshopify_domain' <> store.shop_domain then
-    perform ordak.fail('ORD005', format('expected the body to name store %s, but found another shop', store.code));
+  -- The topic is a header: any body that we were sent once could be sent again under it, and would stop the store.
+  if uninstalled ->> 'myshopify_domain' is distinct from store.shop_domain then
+    perform ordak.fail('ORD005', format('expected the body to name the shop of store %s, but found another or none', store.code));
   end if;
   update ordak.stores as s set stopped_at = now(), stop_reason = 'the app was uninstalled'
   where s.code = store.code and s.stopped_at is null;
@@ -244,7 +288,7 @@ begin
   case v_kind
     when 'order'       then select * into outcome, order_key from ordak.put_order(store, v_what, proven);
     when 'refund'      then select * into outcome, order_key from ordak.take_refund(store, v_what);
-    when 'edit'        then perform ordak.mark('refetch_order', store.code, v_what ->> 'shopify_order_id');
+    when 'edit'        then select * into outcome, order_key from ordak.take_edit(store, v_what);
     when 'product'     then perform ordak.take_product(store, v_what);
     when 'level'       then perform ordak.take_level(store, v_what);
     when 'uninstalled' then perform ordak.take_uninstall(store, v_what);
@@ -304,8 +348,10 @@ begin
     v_body := decode(body, 'base64');
     insert into ordak.dead_letters as l (store, topic, reason, body, body_sha256, content)
     values (v_store.code, left(delivery ->> 'topic', 100), left(reason, 1000), v_body, sha256(v_body), content)
-    -- Its reason may be another by now: the newest is the one that still holds.
-    on conflict on constraint dead_letters_body_key do update set reason = excluded.reason, content = excluded.content
+    -- Its reason may be another by now, and its body purged: the newest is the one that still holds.
+    on conflict on constraint dead_letters_body_key do update set
+      reason = excluded.reason, body = excluded.body, content = excluded.content, received_at = excluded.received_at,
+      replayed_at = null
     returning l.id into v_letter;
     update ordak.webhook_deliveries set dead_letter = v_letter where id = v_delivery;
   end if;
@@ -327,149 +373,6 @@ example   {"delivery": {}, "reason": "line 1, column 9: expected JSON", "body": 
 $$;
 
 
-create type api.dead_letter as (
-  letter_id   uuid,
-  store       text,
-  topic       text,
-  reason      text,
-  bytes       int,
-  readable    boolean,
-  received_at timestamptz,
-  replayed_at timestamptz
-);
-comment on type api.dead_letter is 'A delivery that could not be taken; readable says whether it can be replayed';
-
-
--- letter_of: a dead letter as Admins see it, without its body.
-create function ordak.letter_of(letter ordak.dead_letters) returns api.dead_letter
-language sql immutable set search_path = '' as $$
-  select (letter.letter_id, letter.store, letter.topic, letter.reason, length(letter.body), letter.content is not null,
-          letter.created_at, letter.replayed_at)::api.dead_letter
-$$;
-
-
--- dead_letter: a dead letter by its id, locked where it will change. Raises ORD001, and AUTH002 for another store's.
-create function ordak.dead_letter(me ordak.staff_shared, letter_id uuid) returns ordak.dead_letters
-language plpgsql set search_path = '' as $$
-declare
-  v_letter ordak.dead_letters;
-begin
-  if current_setting('transaction_read_only') = 'off' then
-    perform from ordak.dead_letters as l where l.letter_id = dead_letter.letter_id for update;
-  end if;
-  select * into v_letter from ordak.dead_letters as l where l.letter_id = dead_letter.letter_id;
-  if not found then
-    perform ordak.fail('ORD001', 'expected the id of a dead letter, but found another', 'see list_dead_letters');
-  end if;
-  perform ordak.require_store(me, v_letter.store);
-  return v_letter;
-end
-$$;
-
-
-create function api.list_dead_letters(
-  store text default null, before timestamptz default null, page_size int default 50
-) returns setof api.dead_letter
-language plpgsql stable security definer set search_path = '' as $$
-declare
-  v_me ordak.staff_shared;
-begin
-  v_me := ordak.require_staff('Admin', store);
-  perform ordak.check_store(store);
-  perform ordak.check_page(page_size);
-  return query
-    select f.*
-    from ordak.dead_letters as l
-    cross join lateral ordak.letter_of(l) as f
-    where l.store = coalesce(list_dead_letters.store, v_me.store, l.store)
-      and l.created_at < coalesce(before, 'infinity')
-    order by l.created_at desc
-    limit page_size;
-end
-$$;
-grant execute on function api.list_dead_letters(text, timestamptz, int) to authenticated;
-comment on function api.list_dead_letters(text, timestamptz, int) is $$
-Deliveries that could not be taken, newest first.
-
-store      the code of a store; left out for all of the caller's
-before     only what was received before this instant: the received_at of the last one of the page before
-page_size  1 to 200
-returns    them, without their bodies
-raises     AUTH001; AUTH002 not an Admin of the store; VAL001
-role       Admin
-example    {"store": "bannos"}
-$$;
-
-
-create function api.get_dead_letter(letter_id uuid) returns text
-language plpgsql stable security definer set search_path = '' as $$
-declare
-  v_me     ordak.staff_shared;
-  v_letter ordak.dead_letters;
-begin
-  v_me := ordak.require_staff('Admin');
-  v_letter := ordak.dead_letter(v_me, letter_id);
-  return encode(v_letter.body, 'base64');
-end
-$$;
-grant execute on function api.get_dead_letter(uuid) to authenticated;
-comment on function api.get_dead_letter(uuid) is $$
-The body of a dead letter as it was received. It holds a customer's data.
-
-letter_id  which one, see list_dead_letters
-returns    the bytes in base64; null once they are purged, after 30 days
-raises     AUTH001; AUTH002 not an Admin of its store; ORD001
-role       Admin
-example    {"letter_id": "6f1c1d5e-5f0b-4c55-9d6c-0c6f6c0f1a01"}
-$$;
-
-
-create type api.replayed as (changed boolean, status text, order_id text, letter api.dead_letter);
-comment on type api.replayed is 'What became of a dead letter that was replayed; status as a delivery is answered';
-
-
-create function api.replay_dead_letter(letter_id uuid) returns api.replayed
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_me     ordak.staff_shared;
-  v_letter ordak.dead_letters;
-  v_status text;
-  v_order  text;
-begin
-  v_me := ordak.require_operator();
-  v_letter := ordak.dead_letter(v_me, letter_id);
-  if v_letter.replayed_at is not null then
-    return (false, 'skipped', null, ordak.letter_of(v_letter))::api.replayed;
-  elsif v_letter.content is null then
-    perform ordak.fail('ORD004', 'expected a body that can be read, but found ' || v_letter.reason,
-                       'have Shopify send it again, or take the order by hand');
-  end if;
-  select t.outcome, o.order_id into v_status, v_order
-  from ordak.stores as s
-  -- An Admin has looked at it, which is what proves that the store is right.
-  cross join lateral ordak.take(s, v_letter.content, true) as t
-  left join ordak.orders as o on o.id = t.order_key
-  where s.code = v_letter.store;
-  update ordak.dead_letters as l set replayed_at = now() where l.id = v_letter.id returning * into v_letter;
-  perform ordak.audit(v_me.id, v_letter.store, 'replay_dead_letter', v_letter.letter_id::text, null,
-                      jsonb_build_object('status', v_status, 'order_id', v_order));
-  return (true, v_status, v_order, ordak.letter_of(v_letter))::api.replayed;
-end
-$$;
-grant execute on function api.replay_dead_letter(uuid) to authenticated;
-comment on function api.replay_dead_letter(uuid) is $$
-Takes a dead letter after all, once its cause is gone: the other order has another number, the store's row is right.
-Works also while writing is paused.
-
-letter_id  which one, see list_dead_letters
-returns    what became of it; changed is false where it was replayed before
-raises     AUTH001; AUTH002 not an Admin of its store; ORD001; ORD004 its body cannot be read, or never be stored;
-           ORD005 the cause is still there
-role       Admin
-example    {"letter_id": "6f1c1d5e-5f0b-4c55-9d6c-0c6f6c0f1a01"}
-$$;
-
-
 create type api.cleaned as (deliveries bigint, bodies bigint);
 comment on type api.cleaned is 'How many deliveries were forgotten and how many bodies of dead letters purged';
 
@@ -488,7 +391,7 @@ begin
   get diagnostics v_cleaned.deliveries = row_count;
   update ordak.dead_letters as l set body = null, content = null
   where l.id in (select o.id from ordak.dead_letters as o
-                 where o.created_at < before and o.body is not null order by o.created_at limit most);
+                 where o.received_at < before and o.body is not null order by o.received_at limit most);
   get diagnostics v_cleaned.bodies = row_count;
   return v_cleaned;
 end

@@ -269,7 +269,7 @@ language sql set search_path = '' as $$
   with lines as (
     select l.kind, l.position, jsonb_build_object(
       'kind', l.kind, 'title', coalesce(l.fields -> 'product_title', l.fields -> 'title'),
-      'current', l.fields -> 'quantity', 'price', coalesce(l.fields ->> 'price', '0'), 'properties', '[]'::jsonb
+      'price', coalesce(l.fields ->> 'price', '0'), 'properties', '[]'::jsonb
     ) || l.fields - '{product_title,title,price}'::text[] as line
     from (
       select 'cake', c.* from jsonb_array_elements(request -> 'cakes') with ordinality as c
@@ -320,77 +320,6 @@ begin
   end if;
   return v_order.order_id;
 end
-$$;
-
-
--- partner_order: a partner's order in the normal form that store_order writes.
-create function ordak.partner_order(store text, content jsonb) returns jsonb
-language sql set search_path = '' as $$
-  select content || jsonb_build_object(
-    'source', case when content ->> 'shopify_order_gid' is null then 'api' else 'shopify' end,
-    'number', coalesce((content ->> 'number')::bigint, ordak.take_number(store)),
-    'currency', 'AUD', 'pos', false, 'test', false, 'placed_at', now(),
-    'lines', (select jsonb_agg(line || jsonb_build_object('current', line -> 'quantity') order by position)
-              from jsonb_array_elements(content -> 'lines') with ordinality as l (line, position)))
-$$;
-
-
--- partner_repeat: the order that a partner's request is about, where it is there already; null where it is not.
-create function ordak.partner_repeat(store text, content jsonb, key text, sha256 bytea) returns text
-language plpgsql stable set search_path = '' as $$
-declare
-  v_order ordak.orders;
-begin
-  if content ->> 'shopify_order_gid' is null then
-    return ordak.repeated_order(store, key, sha256);
-  end if;
-  select * into v_order from ordak.orders as o where o.shopify_order_gid = content ->> 'shopify_order_gid';
-  if v_order.store <> partner_repeat.store then
-    perform ordak.fail('ORD005', format('expected an order of store %s, but found that it stands in %s', store, v_order.store));
-  end if;
-  return v_order.order_id;
-end
-$$;
-
-
-create function api.create_order(content jsonb, request_id text) returns jsonb
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_key    constant text := coalesce(content ->> 'idempotency_key', request_id);
-  -- Two names for one request: the partner's own, and the one that is signed with it.
-  v_sha256 constant bytea := sha256(convert_to((content - 'idempotency_key')::text, 'UTF8'));
-  v_store  ordak.stores;
-  v_id     text;
-  v_new    boolean;
-begin
-  perform ordak.require_service();
-  perform ordak.check_store(content ->> 'store', true);
-  -- One at a time in a store: the second of two equal requests waits here, and then finds the first one's order.
-  select * into strict v_store from ordak.stores as s where s.code = content ->> 'store' for no key update;
-  v_id := ordak.partner_repeat(v_store.code, content, v_key, v_sha256);
-  v_new := v_id is null;
-  if v_new then
-    v_id := ordak.new_order(v_store, ordak.partner_order(v_store.code, content) || case
-      when content ->> 'shopify_order_gid' is null
-      then jsonb_build_object('idempotency_key', v_key, 'request_sha256', v_sha256) else '{"idempotency_key": null}' end);
-  end if;
-  return jsonb_build_object(
-    'store', v_store.code, 'order_id', v_id, 'status', case when v_new then 'created' else 'skipped' end,
-    'message', case when v_new then 'order created' else 'this order was there already' end);
-end
-$$;
-grant execute on function api.create_order(jsonb, text) to service_role;
-comment on function api.create_order(jsonb, text) is $$
-Takes an order that a partner's server sent. Known by Shopify's gid where it has one, else by its idempotency_key, else by
-the id of the request.
-
-content     the order, see ordak-core, order::partner::PartnerOrder
-request_id  what the partner signed the request with
-returns     {store, order_id, status, message}; status is created, or skipped where it is there already
-raises      AUTH001; VAL001 no store of ours; ORD005 the key was used for another order, the number is another order's, or
-            the gid stands in another store
-role        service
-example     {"content": {"store": "bannos"}, "request_id": "msg_1"}
 $$;
 
 
@@ -495,6 +424,10 @@ begin
   perform ordak.check_edit('order', version, changes);
   v_old := ordak.lock_order(v_me, order_id);
   v_new := jsonb_populate_record(v_old, changes);
+  if v_old.source = 'shopify' then
+    v_new.overrides := ordak.edited(v_old.overrides, to_jsonb(v_old), changes);
+  end if;
+  -- The overrides too: what a person says again after Shopify has said something else is new.
   if v_new is not distinct from v_old then
     return ordak.order_change(order_id, false);
   elsif v_old.cancelled_at is not null then
@@ -510,14 +443,12 @@ begin
     end if;
   end if;
 
-  if v_old.source = 'shopify' then
-    v_new.overrides := ordak.edited(v_old.overrides, to_jsonb(v_old), changes);
-    v_new.flags := case when ordak.conflicts(v_new.overrides) then v_new.flags else array_remove(v_new.flags, 'edit_conflict') end;
-  end if;
   update ordak.orders as o
-  set overrides = v_new.overrides, customer_name = v_new.customer_name, due_date = v_new.due_date, delivery_method = v_new.delivery_method,
-      delivery_window = v_new.delivery_window, notes = v_new.notes, flags = v_new.flags, version = v_old.version + 1
+  set overrides = v_new.overrides, customer_name = v_new.customer_name, due_date = v_new.due_date,
+      delivery_method = v_new.delivery_method, delivery_window = v_new.delivery_window, notes = v_new.notes,
+      flags = v_new.flags, version = v_old.version + 1
   where o.id = v_old.id;
+  perform ordak.flag_conflict(v_old.id);
   perform ordak.audit_edit(v_me.id, v_old.store, 'edit_order', v_old.order_id, to_jsonb(v_old), to_jsonb(v_new));
   return ordak.order_change(order_id, true);
 end
@@ -549,6 +480,9 @@ begin
   perform ordak.check_edit('task', version, changes);
   v_old := ordak.lock_task(v_me, task_number);
   v_new := jsonb_populate_record(v_old, changes);
+  if exists (select from ordak.orders as o where o.id = v_old.order_key and o.source = 'shopify') then
+    v_new.overrides := ordak.edited(v_old.overrides, to_jsonb(v_old), changes);
+  end if;
   if v_new is not distinct from v_old then
     return ordak.task_change(task_number, false);
   elsif v_old.cancelled_at is not null or v_old.stage = 'Complete' then
@@ -557,13 +491,11 @@ begin
   end if;
   perform ordak.check_version(version, v_old.version);
 
-  if exists (select from ordak.orders as o where o.id = v_old.order_key and o.source = 'shopify') then
-    v_new.overrides := ordak.edited(v_old.overrides, to_jsonb(v_old), changes);
-  end if;
   update ordak.tasks as t
   set overrides = v_new.overrides, product_title = v_new.product_title, size = v_new.size, flavour = v_new.flavour,
       cake_writing = v_new.cake_writing, version = v_old.version + 1
   where t.id = v_old.id;
+  perform ordak.flag_conflict(v_old.order_key);
   perform ordak.audit_edit(v_me.id, v_old.store, 'edit_task', v_old.number, to_jsonb(v_old), to_jsonb(v_new));
   return ordak.task_change(task_number, true);
 end

@@ -43,8 +43,8 @@ pub async fn add_cakes(client: &impl GenericClient, mut cake: Value) -> (i64, Ve
                  returning id";
     let order: i64 = client.query_one(order, &[&cake]).await.unwrap().get(0);
     let line =
-        "insert into ordak.order_lines (order_key, position, title, kind, quantity, wanted, price, size)
-                select $2, 1, coalesce(c ->> 'product', 'Vanilla Bliss Cake'), 'cake', n, n, 95, c ->> 'size'
+        "insert into ordak.order_lines (order_key, position, title, kind, quantity, current, wanted, price, size)
+                select $2, 1, coalesce(c ->> 'product', 'Vanilla Bliss Cake'), 'cake', n, n, n, 95, c ->> 'size'
                 from cast($1::text as jsonb) as c
                 cross join coalesce((c ->> 'cakes')::int, 1) as n
                 returning id";

@@ -8,10 +8,9 @@ export type Database = {
   api: {
     Tables: Record<never, never>;
     Views: {
-      /** Who changed what, and from what to what, in the order of id; old and new hold the fields that changed. */
+      /** Who changed what, and from what to what; old and new hold the fields that changed. */
       audit_log: {
         Row: {
-          id: number | null;
           at: string | null;
           store: string | null;
           action: string | null;
@@ -23,7 +22,7 @@ export type Database = {
         };
         Relationships: [];
       };
-      /** The orders of the caller's stores, one row each. Look them up by order_id, number, gid, placed_at or due_date, which have an index; the queue and get_order are what screens are made of. */
+      /** The orders of the caller's stores, one row each. */
       orders: {
         Row: {
           order_id: string | null;
@@ -125,6 +124,16 @@ export type Database = {
         Args: { order_id: string; reason: string };
         Returns: Database["api"]["CompositeTypes"]["order_change"];
       };
+      /** Says what a product is. Orders of the last 90 days follow at once: cakes become tasks where their day is not over, what is none loses those that nobody has begun. */
+      classify_product: {
+        Args: { kind: string; product_id?: number | null; sku?: string | null; store: string };
+        Returns: Database["api"]["CompositeTypes"]["product_change"];
+      };
+      /** Forgets deliveries and purges the bodies of dead letters after 30 days. Orders are known by their gid for ever. */
+      clean_up: {
+        Args: { most?: number };
+        Returns: Database["api"]["CompositeTypes"]["cleaned"];
+      };
       /** Marks every unfinished cake of an order complete, for cakes that left the shop without being scanned; nobody is assigned to them afterwards. */
       complete_order: {
         Args: { order_id: string };
@@ -139,6 +148,11 @@ export type Database = {
       create_manual_order: {
         Args: { accessories?: Json; cakes: Json; customer_name: string; delivery_method?: string; delivery_window?: string | null; due_date?: string | null; idempotency_key?: string | null; notes?: string | null; number?: string | null; store: string; total_amount?: number | null };
         Returns: Database["api"]["CompositeTypes"]["order_change"];
+      };
+      /** Takes an order that a partner's server sent. Known by Shopify's gid where it has one, else by its idempotency_key, else by the id of the request. */
+      create_order: {
+        Args: { content: Json; request_id: string };
+        Returns: Json;
       };
       /** Corrects what an order says. Its tasks follow at once. */
       edit_order: {
@@ -165,6 +179,11 @@ export type Database = {
         Args: { code: string };
         Returns: Database["api"]["CompositeTypes"]["found"];
       };
+      /** The body of a dead letter as it was received. It holds a customer's data. */
+      get_dead_letter: {
+        Args: { letter_id: string };
+        Returns: string;
+      };
       /** An order with its tasks, its lines, what was done to the tasks, and what Shopify sent about it. */
       get_order: {
         Args: { order_id: string };
@@ -180,15 +199,20 @@ export type Database = {
         Args: { order_id: string; reason: string };
         Returns: Database["api"]["CompositeTypes"]["order_change"];
       };
-      /** Records a delivery of a topic that we do not act on. */
-      ignore_delivery: {
-        Args: { delivery: Json };
-        Returns: Json;
-      };
-      /** Takes an order that Shopify delivered. */
-      ingest_order: {
+      /** Takes a delivery of Shopify's: an order, a refund, an edit, a product, a level, or a topic that we do not act on. */
+      ingest: {
         Args: { content: Json; delivery: Json };
         Returns: Json;
+      };
+      /** Deliveries that could not be taken, newest first. */
+      list_dead_letters: {
+        Args: { before?: string | null; page_size?: number; store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["dead_letter"][];
+      };
+      /** The products of a store: those that somebody should say something about, or those that are reviewed. */
+      list_products: {
+        Args: { after?: string | null; page_size?: number; reviewed?: boolean; store: string };
+        Returns: Database["api"]["CompositeTypes"]["product"][];
       };
       /** Who is on shift now, in the order in which they came. */
       list_shifts: {
@@ -215,7 +239,12 @@ export type Database = {
         Args: never;
         Returns: Database["api"]["CompositeTypes"]["shift"][];
       };
-      /** What to print on a task's ticket, or on the slip of a cake that is packed. In Filling it also starts Filling, unless that has begun. */
+      /** Pauses all writing, of people and of functions alike, as for a restore: every call that would write answers SYS004 with Retry-After, Shopify sends its deliveries again later, and reading goes on. Once it answers, what was being written is written. */
+      pause_writers: {
+        Args: { reason: string };
+        Returns: boolean;
+      };
+      /** What to print on a task's ticket, or on the slip of a cake that is packed. The first time in Filling it also starts Filling. */
       print_ticket: {
         Args: { task_number: string };
         Returns: Database["api"]["CompositeTypes"]["ticket"];
@@ -237,13 +266,28 @@ export type Database = {
       };
       /** Keeps a delivery that cannot be taken as a dead letter, once for each body. */
       reject_delivery: {
-        Args: { body: string; delivery: Json; reason: string };
+        Args: { body: string; content?: Json | null; delivery: Json; reason: string };
         Returns: Json;
       };
       /** Lets work on an order that was on hold go on where it stopped. */
       release: {
         Args: { order_id: string };
         Returns: Database["api"]["CompositeTypes"]["order_change"];
+      };
+      /** Takes a dead letter after all, once its cause is gone: the store's row is right, or an Admin has found that the order is the store's. Where another order has its number, that cannot pass, for numbers are on tickets: cancel the other order and take this one by hand, or keep to the other and leave the letter. Works also while writing is paused. */
+      replay_dead_letter: {
+        Args: { letter_id: string };
+        Returns: Database["api"]["CompositeTypes"]["replayed"];
+      };
+      /** Has a store's shop served again, after the app was installed anew or its token replaced. */
+      resume_store: {
+        Args: { store: string };
+        Returns: boolean;
+      };
+      /** Ends the pause of writing. */
+      resume_writers: {
+        Args: never;
+        Returns: boolean;
       };
       /** Sends a cake in Packing back to Decorating. That opens a new pass with times of its own, and nobody is assigned yet. */
       return_to_decorating: {
@@ -255,25 +299,20 @@ export type Database = {
         Args: { settings: Json; store: string };
         Returns: Database["api"]["CompositeTypes"]["settings_change"];
       };
-      /** Deactivates a member of staff who has left, or activates one who is back. Who leaves is on shift no more, and nobody is assigned to what was theirs. */
+      /** Deactivates a member of staff who has left, or activates one who is back. */
       set_active: {
         Args: { active: boolean; staff_id: string };
         Returns: Database["api"]["CompositeTypes"]["staff_change"];
       };
       /** Gives a member of staff another role and store. */
       set_role: {
-        Args: { role: string; staff_id: string; store: string };
+        Args: { role: string; staff_id: string; store?: string | null };
         Returns: Database["api"]["CompositeTypes"]["staff_change"];
       };
       /** Notes where a cake stands, in any stage, while on hold and once complete. */
       set_storage: {
         Args: { location: string; task_number: string };
         Returns: Database["api"]["CompositeTypes"]["task_change"];
-      };
-      /** Says what a member of staff is paid an hour. */
-      set_wage: {
-        Args: { hourly_rate: number; staff_id: string };
-        Returns: Database["api"]["CompositeTypes"]["staff_change"];
       };
       /** What everyone has worked, by name. A shift belongs to the day of its store on which it began. One that lasts counts up to now, and for twelve hours at most. */
       shift_totals: {
@@ -334,11 +373,27 @@ export type Database = {
         unchanged: string[] | null;
         skipped: string[] | null;
       };
+      /** How many deliveries were forgotten and how many bodies of dead letters purged */
+      cleaned: {
+        deliveries: number | null;
+        bodies: number | null;
+      };
       /** What was ordered on a day, not counting what was sold over the counter */
       day_total: {
         day: string | null;
         orders: number | null;
         revenue: number | null;
+      };
+      /** A delivery that could not be taken; readable says whether it can be replayed */
+      dead_letter: {
+        letter_id: string | null;
+        store: string | null;
+        topic: string | null;
+        reason: string | null;
+        bytes: number | null;
+        readable: boolean | null;
+        received_at: string | null;
+        replayed_at: string | null;
       };
       /** A webhook of Shopify about an order, and why it could not be taken where it could not */
       delivery: {
@@ -384,6 +439,22 @@ export type Database = {
         cake_writing: string | null;
         properties: Json | null;
       };
+      /** What a product is to the kitchen; until it is reviewed, kind is what the title suggests */
+      product: {
+        store: string | null;
+        product_id: number | null;
+        sku: string | null;
+        title: string | null;
+        kind: string | null;
+        reviewed: boolean | null;
+        image_url: string | null;
+      };
+      /** A product as it is now, and how many orders follow the change */
+      product_change: {
+        changed: boolean | null;
+        product: Database["api"]["CompositeTypes"]["product"] | null;
+        orders: number | null;
+      };
       /** How many cakes of a product were ordered */
       product_total: {
         product_title: string | null;
@@ -393,6 +464,13 @@ export type Database = {
       queue_page: {
         tasks: Database["api"]["Views"]["tasks"]["Row"][] | null;
         next: string | null;
+      };
+      /** What became of a dead letter that was replayed; status as a delivery is answered */
+      replayed: {
+        changed: boolean | null;
+        status: string | null;
+        order_id: string | null;
+        letter: Database["api"]["CompositeTypes"]["dead_letter"] | null;
       };
       /** The settings of a store; what the caller may not see is null */
       settings: {

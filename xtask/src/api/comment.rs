@@ -113,6 +113,8 @@ pub(crate) fn checked_role(body: &str) -> Option<&str> {
     match name {
         "service" => Some("service"),
         "login" => Some("logged in"),
+        // An Admin too, but one who may also write while writing is paused.
+        "operator" => Some("Admin"),
         _ => rest.split(')').next()?.split('\'').nth(1),
     }
 }
@@ -196,6 +198,7 @@ example   {\"staff_id\": \"1\", \"role\": \"Staff\"}
         for (body, role) in [
             ("begin perform ordak.require_service(); end", Some("service")),
             ("begin perform ordak.require_login(); end", Some("logged in")),
+            ("begin v_me := ordak.require_operator(); end", Some("Admin")),
             ("begin v_me := ordak.require_staff('Supervisor', store); end", Some("Supervisor")),
             ("begin v_me := ordak.require_staff(v_role); perform 'Admin'; end", None),
             ("begin end", None),

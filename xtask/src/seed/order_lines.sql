@@ -4,8 +4,8 @@ analyze planned;
 analyze ordak.orders;
 
 insert into ordak.order_lines (
-  order_key, line_id, position, product_id, variant_id, sku, title, variant_title, kind, quantity, wanted, price, size,
-  flavour, cake_writing
+  order_key, line_id, position, product_id, variant_id, sku, title, variant_title, kind, quantity, current, wanted, price,
+  size, flavour, cake_writing
 )
 select
   o.id, 8820982911946000000 + l.n, l.position, 7513594000000 + l.product, 42513594000000 + l.product,
@@ -17,7 +17,7 @@ select
        else (array['Sparkling Candle', 'Number Candle', 'Happy Birthday Topper', 'Gold Balloon'])[1 + l.product] end,
   case when l.cake then v.size || ' / ' || v.flavour else 'Gold' end,
   case when l.cake then 'cake' else 'accessory' end,
-  l.quantity, l.quantity, case when l.cake then p.cake_price else p.accessory_price end,
+  l.quantity, l.quantity, l.quantity, case when l.cake then p.cake_price else p.accessory_price end,
   case when l.cake then v.size end, case when l.cake then v.flavour end,
   case when l.cake and pg_temp.roll(l.n, 24, 100) < 45
        then pg_temp.pick(l.n, 25, '{"Happy Birthday","Happy 1st Birthday","Happy 30th",Congratulations,"Best wishes"}')

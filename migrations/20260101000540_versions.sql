@@ -1,0 +1,252 @@
+-- Versions: an order as it is written first, and what a newer or an older word of Shopify's makes of it.
+
+-- content_sha256: a hash of an order in normal form: two bodies of one version that say the same are one.
+create function ordak.content_sha256(content jsonb) returns bytea
+language sql immutable set search_path = '' as $$
+  select sha256(convert_to(content::text, 'UTF8'))
+$$;
+
+
+-- add_order: writes an order that is not there yet; an empty row where it is, or another has its number.
+create function ordak.add_order(store ordak.stores, content jsonb) returns ordak.orders
+language sql set search_path = '' as $$
+  insert into ordak.orders (
+    store, number, shopify_order_id, shopify_order_gid, customer_name, due_date, delivery_window, delivery_method, notes,
+    currency, total_amount, pos, test, placed_at, location_id, shopify_updated_at, content_sha256, cancelled_at,
+    cancel_reason, flags, source, idempotency_key, request_sha256
+  )
+  select
+    store.code, o.number, o.shopify_order_id, o.shopify_order_gid, o.customer_name, o.due_date, o.delivery_window,
+    o.delivery_method, o.notes, o.currency, o.total_amount, o.pos, o.test, o.placed_at, o.location_id, o.updated_at,
+    case when o.updated_at is not null then ordak.content_sha256(content) end, o.cancelled_at, o.cancel_reason, o.flags,
+    coalesce(o.source, 'shopify'), o.idempotency_key, o.request_sha256
+  from jsonb_to_record(content) as o (
+    number bigint, shopify_order_id bigint, shopify_order_gid text, customer_name text, due_date date,
+    delivery_window text, delivery_method text, notes text, currency text, total_amount numeric, pos boolean,
+    test boolean, placed_at timestamptz, location_id bigint, updated_at timestamptz, cancelled_at timestamptz,
+    cancel_reason text, flags text[], source text, idempotency_key text, request_sha256 bytea
+  )
+  -- Two deliveries of one order at the same instant: the second waits here for the first one's commit.
+  on conflict do nothing
+  returning *
+$$;
+
+
+-- lock_shopify_order: has deliveries about one order of Shopify's wait for each other, before it is here as well: an order
+-- and its refund that arrive at the same instant must see each other. The first lock of all. No id, no lock.
+create function ordak.lock_shopify_order(store text, shopify_order_id bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended(store, shopify_order_id));
+end
+$$;
+
+
+-- refuse_other_store: refuses with ORD005 what is about an order that stands in another store. The domain is a header and
+-- not signed: one of the two deliveries named the wrong one. Null is no order, and passes.
+create function ordak.refuse_other_store(store text, holder text) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  if holder <> store then
+    perform ordak.fail('ORD005', format('expected an order of store %s, but found that it stands in %s', store, holder));
+  end if;
+end
+$$;
+
+
+-- order_there: the order that a body is about, locked. Raises ORD005 where there is none, for then another one has its
+-- number, and where it stands in another store.
+create function ordak.order_there(store ordak.stores, content jsonb) returns ordak.orders
+language plpgsql set search_path = '' as $$
+declare
+  v_order ordak.orders;
+begin
+  select * into v_order from ordak.orders as o where o.shopify_order_gid = content ->> 'shopify_order_gid' for no key update;
+  if not found then
+    perform ordak.fail('ORD005', format('order number %s of store %s belongs to another order', content ->> 'number', store.code));
+  end if;
+  perform ordak.refuse_other_store(store.code, v_order.store);
+  return v_order;
+end
+$$;
+
+
+-- adopt_lines: gives the lines that a partner told us of the ids of Shopify's lines that are the same products, so that
+-- the cakes that are made already are those of Shopify's order.
+create function ordak.adopt_lines(order_key bigint, lines jsonb) returns void
+language sql set search_path = '' as $$
+  with ours as (
+    select l.id, l.title, l.variant_title, row_number() over (partition by l.title, l.variant_title order by l.position) as place
+    from ordak.order_lines as l
+    where l.order_key = adopt_lines.order_key and l.line_id is null
+  ), theirs as (
+    select b.line_id, b.title, b.variant_title, row_number() over (partition by b.title, b.variant_title order by b.line_id) as place
+    from jsonb_to_recordset(lines) as b (line_id bigint, title text, variant_title text)
+  )
+  update ordak.order_lines as l set line_id = t.line_id
+  from ours as o
+  join theirs as t on t.title = o.title and t.variant_title is not distinct from o.variant_title and t.place = o.place
+  where l.id = o.id
+$$;
+
+
+-- flags_said: an order's flags after Shopify has said something new: those that the body decides are as it says, but where
+-- a person has decided when the order is due; the others are ours.
+create function ordak.flags_said(old text[], said text[], overrides jsonb) returns text[]
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_flags constant text[] := array(
+    select f from unnest(old) as f where f not in ('no_due_date', 'bad_due_date', 'truncated')
+    union
+    select f from unnest(said) as f
+    order by f);
+begin
+  return case when overrides ? 'due_date'
+              then ordak.due_date_flags(v_flags, (overrides -> 'due_date' ->> 'value')::date) else v_flags end;
+end
+$$;
+
+
+-- renew_order: writes what a newer body says into an order, but for what people have changed. A cancellation stays.
+create function ordak.renew_order(v_old ordak.orders, content jsonb) returns ordak.orders
+language plpgsql set search_path = '' as $$
+declare
+  v_overrides constant jsonb := ordak.overridden(v_old.overrides, content);
+  v_order     ordak.orders;
+begin
+  update ordak.orders as o
+  set customer_name = ordak.kept(v_overrides, 'customer_name', n.customer_name),
+      due_date = ordak.kept(v_overrides, 'due_date', n.due_date)::date,
+      delivery_window = ordak.kept(v_overrides, 'delivery_window', n.delivery_window),
+      delivery_method = ordak.kept(v_overrides, 'delivery_method', n.delivery_method),
+      notes = ordak.kept(v_overrides, 'notes', n.notes),
+      currency = n.currency, total_amount = n.total_amount, pos = n.pos, test = n.test, placed_at = n.placed_at,
+      location_id = n.location_id, shopify_updated_at = n.updated_at, content_sha256 = ordak.content_sha256(content),
+      cancelled_at = coalesce(o.cancelled_at, n.cancelled_at), cancel_reason = coalesce(o.cancel_reason, n.cancel_reason),
+      overrides = v_overrides,
+      flags = ordak.flags_said(o.flags, n.flags, v_overrides)
+  from jsonb_to_record(content) as n (
+    customer_name text, due_date text, delivery_window text, delivery_method text, notes text, currency text,
+    total_amount numeric, pos boolean, test boolean, placed_at timestamptz, location_id bigint, updated_at timestamptz,
+    cancelled_at timestamptz, cancel_reason text, flags text[]
+  )
+  where o.id = v_old.id
+  returning o.* into v_order;
+  if v_old.content_sha256 is null then
+    perform ordak.adopt_lines(v_old.id, content -> 'lines');
+  end if;
+  -- What the body does not name any more, Shopify does not count any more.
+  update ordak.order_lines as l set current = 0
+  where l.order_key = v_old.id and l.current > 0 and not exists (
+    select from jsonb_array_elements(content -> 'lines') as b (line) where (b.line ->> 'line_id')::bigint = l.line_id);
+  perform ordak.put_lines(v_order, content -> 'lines');
+  return v_order;
+end
+$$;
+
+
+-- store_order: writes an order in normal form that is not there yet, its lines and its tasks; an empty row where it is
+-- there, or another has its number.
+create function ordak.store_order(store ordak.stores, content jsonb) returns ordak.orders
+language plpgsql set search_path = '' as $$
+declare
+  v_order ordak.orders;
+begin
+  perform ordak.lock_products(store.code, true);
+  v_order := ordak.add_order(store, content);
+  if v_order.id is not null then
+    perform ordak.keep_refunds(store.code, v_order.shopify_order_id, content -> 'refund_lines');
+    perform ordak.put_lines(v_order, content -> 'lines');
+    perform ordak.make_tasks(v_order);
+    perform ordak.flag_unknown(v_order.id);
+  end if;
+  return v_order;
+end
+$$;
+
+
+-- settle_order: has an order's lines and tasks agree with what is wanted of it now.
+--
+-- was_open  whether the order was not cancelled before
+create function ordak.settle_order(order_key bigint, was_open boolean) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_order ordak.orders;
+begin
+  select * into strict v_order from ordak.orders as o where o.id = settle_order.order_key;
+  update ordak.order_lines as l set wanted = w.wanted
+  from ordak.order_lines as o
+  cross join lateral ordak.wanted(v_order, o.line_id, o.quantity, o.current) as w (wanted)
+  where o.order_key = v_order.id and l.id = o.id and l.wanted <> w.wanted;
+  perform ordak.sync_tasks(v_order);
+  if was_open and v_order.cancelled_at is not null then
+    perform ordak.change_tasks(null, 'cancel', ordak.tasks_where(v_order.id, false), '{"assignee": null}', v_order.cancel_reason);
+  end if;
+  perform ordak.flag_unknown(v_order.id);
+  perform ordak.flag_conflict(v_order.id);
+end
+$$;
+
+
+-- put_order: makes an order what a body of Shopify's says it is, unless a newer one was here. Of an older body only
+-- refunds and a cancellation count.
+--
+-- proven    whether what was signed shows that the order is this store's
+-- outcome   created, updated or skipped
+-- Raises ORD004 and ORD005 for what can never be written.
+create function ordak.put_order(store ordak.stores, content jsonb, proven boolean, out outcome text, out order_key bigint)
+language plpgsql set search_path = '' as $$
+declare
+  v_order ordak.orders;
+begin
+  perform ordak.lock_shopify_order(store.code, (content ->> 'shopify_order_id')::bigint);
+  v_order := ordak.store_order(store, content);
+  if v_order.id is not null then
+    outcome := 'created';
+    order_key := v_order.id;
+    if not proven then
+      perform ordak.flag(order_key, 'unproven_store', true);
+    end if;
+  else
+    v_order := ordak.order_there(store, content);
+    order_key := v_order.id;
+    outcome := case when ordak.update_order(v_order, content) then 'updated' else 'skipped' end;
+    if proven then
+      perform ordak.flag(order_key, 'unproven_store', false);
+    end if;
+  end if;
+end
+$$;
+
+
+-- update_order: takes from a body what is newer in it than what is here. False where that is nothing.
+create function ordak.update_order(v_old ordak.orders, content jsonb) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_said  constant timestamptz := (content ->> 'updated_at')::timestamptz;
+  v_hash  constant bytea       := ordak.content_sha256(content);
+  -- What a partner told us of an order of Shopify's is older than anything that Shopify says.
+  v_newer constant boolean     := v_old.content_sha256 is null
+                                  or (v_said, v_hash) > (v_old.shopify_updated_at, v_old.content_sha256);
+  v_order ordak.orders         := v_old;
+  v_added bigint;
+begin
+  if v_said = v_old.shopify_updated_at and v_hash <> v_old.content_sha256 then
+    -- Two versions that claim to be one: which of them is right, Shopify must say.
+    perform ordak.mark('refetch_order', v_old.store, v_old.shopify_order_id::text);
+  end if;
+  v_added := ordak.keep_refunds(v_old.store, v_old.shopify_order_id, content -> 'refund_lines');
+  if v_newer then
+    v_order := ordak.renew_order(v_old, content);
+  elsif v_old.cancelled_at is null and content ->> 'cancelled_at' is not null then
+    update ordak.orders as o
+    set cancelled_at = (content ->> 'cancelled_at')::timestamptz, cancel_reason = content ->> 'cancel_reason'
+    where o.id = v_old.id
+    returning * into v_order;
+  elsif v_added = 0 then
+    return false;
+  end if;
+  perform ordak.settle_order(v_order.id, v_old.cancelled_at is null);
+  return true;
+end
+$$;

@@ -1,0 +1,486 @@
+//! What the deliveries about an order make of it, in whatever order they come, and of everything else that Shopify tells.
+
+use futures_util::future::join_all;
+use ordak_core::content::content;
+use serde_json::{Value, json};
+use tokio_postgres::{Client, Statement};
+use xtask::stack::order::{Line, Order};
+use xtask::stack::shopify::{Webhook, delivery_id};
+
+use crate::support::*;
+
+/// Delivers a body to the function on Deno.
+pub async fn deliver(topic: &str, shop_domain: &str, body: &Value) -> Answer {
+    send(&shared().webhooks(Host::Deno), &Webhook::new(topic, shop_domain, body.clone())).await
+}
+
+/// Delivers a body that was so at a minute of the first of December, and expects that it changed the order.
+pub async fn update(shop_domain: &str, body: &mut Value, minute: u64) {
+    body["updated_at"] = instant(minute).into();
+    assert_eq!(deliver("orders/updated", shop_domain, body).await.said(), "200 updated");
+}
+
+fn instant(minute: u64) -> String {
+    format!("2026-12-01T09:{minute:02}:00+11:00")
+}
+
+/// Makes a store of a test's own, and answers with its domain.
+pub async fn own_store(code: &str, letter: &str) -> String {
+    let insert = "insert into ordak.stores (code, name, shop_domain, letter, time_zone)
+                  values ($1, $1, $1 || '.myshopify.com', $2, 'Australia/Sydney')";
+    queries().await.execute(insert, &[&code, &letter]).await.unwrap();
+    format!("{code}.myshopify.com")
+}
+
+/// An order of a test's own, with as many cakes, that has been taken.
+pub async fn taken(shop_domain: &str, cakes: u32) -> (Order, Value) {
+    let order = Order::new(shop_domain, number());
+    let order = order.lines(vec![Line::new("Vanilla Bliss Cake", "Medium / Vanilla", cakes)]);
+    let body = order.body();
+    assert_eq!(deliver("orders/create", shop_domain, &body).await.said(), "200 created");
+    (order, body)
+}
+
+/// The order's row.
+pub async fn order_row(order: &Order) -> Value {
+    json_of("select to_jsonb(o)::text from ordak.orders as o where o.shopify_order_id = $1", order.id).await
+}
+
+/// What is still to be made of an order: the tasks' numbers.
+pub async fn open_tasks(order: &Order) -> Vec<String> {
+    let sql = "select t.number from ordak.tasks as t join ordak.orders as o on o.id = t.order_key
+               where o.shopify_order_id = $1 and t.cancelled_at is null order by t.id";
+    queries().await.query(sql, &[&order.id]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// The JSON that a query of one text column answers about an id.
+pub async fn json_of(sql: &str, id: i64) -> Value {
+    let text: String = queries().await.query_one(sql, &[&id]).await.unwrap().get(0);
+    serde_json::from_str(&text).unwrap()
+}
+
+/// How often something is marked as still to be done.
+async fn marks(topic: &str, key: &str) -> i64 {
+    let sql = "select coalesce(sum(version), 0)::bigint from ordak.work_queue where topic = $1 and key = $2";
+    queries().await.query_one(sql, &[&topic, &key]).await.unwrap().get(0)
+}
+
+/// A refund of units of an order's line.
+fn refund(order: &Order, line: i64, refund_line: i64, units: i64) -> Value {
+    json!({
+        "id": refund_line, "order_id": order.id, "created_at": "2026-12-01T10:00:00+11:00",
+        "processed_at": "2026-12-01T10:00:00+11:00", "note": null,
+        "refund_line_items": [{"id": refund_line, "line_item_id": order.id * 2 + line, "quantity": units,
+                               "restock_type": "return", "location_id": 71}],
+    })
+}
+
+/// Pseudo-random numbers: the same ones for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % below as u64) as usize
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.roll(last + 1));
+        }
+    }
+}
+
+type Deliveries = Vec<(&'static str, Value)>;
+
+/// All that Shopify says of an order in the course of its life, in the order of its happening.
+fn life(dice: &mut Dice, order: &Order) -> Deliveries {
+    const TITLES: [&str; 4] = ["Fudge Cake", "Matcha Cake", "Sparkling Candle", "Box of Cupcakes"];
+    let lines = (0..=dice.roll(3))
+        .map(|_| Line::new(TITLES[dice.roll(4)], "Medium / Vanilla", 1 + dice.roll(3) as u32))
+        .collect();
+    let mut body = order.clone().lines(lines).body();
+    body["refunds"] = json!([]);
+    let mut life = vec![("orders/create", body.clone())];
+    for step in 1..=2 + dice.roll(5) {
+        let lines = body["line_items"].as_array().unwrap().len();
+        let line = dice.roll(lines);
+        let [bought, left] =
+            ["quantity", "current_quantity"].map(|count| body["line_items"][line][count].as_i64().unwrap());
+        let mut minute = step as u64;
+        match dice.roll(8) {
+            0 => {
+                body["line_items"][line]["quantity"] = (bought + 1).into();
+                body["line_items"][line]["current_quantity"] = (left + 1).into();
+                life.push(("orders/edited", json!({"order_edit": {"id": step, "order_id": order.id}})));
+            }
+            1 => body["line_items"][line]["current_quantity"] = (left - 1).max(0).into(),
+            2 => body["line_items"][line]["current_quantity"] = 0.into(),
+            3 => {
+                let mut added = body["line_items"][line].clone();
+                added["id"] = (order.id * 2 + 1 + lines as i64).into();
+                added["title"] = TITLES[dice.roll(4)].into();
+                added["current_quantity"] = bought.into();
+                body["line_items"].as_array_mut().unwrap().push(added);
+            }
+            4 if left > 0 => {
+                let units = 1 + dice.roll(left as usize) as i64;
+                let refund = refund(order, 1 + line as i64, order.id * 2 + 100 + step as i64, units);
+                body["line_items"][line]["current_quantity"] = (left - units).into();
+                body["refunds"].as_array_mut().unwrap().push(refund.clone());
+                life.push(("refunds/create", refund));
+            }
+            kind => {
+                // Sometimes two bodies claim to be the same version.
+                minute -= dice.roll(2) as u64;
+                let due = ["16/12/2026", "some day", "17/12/2026 between 8 and 9"][dice.roll(3)];
+                body["note_attributes"][1]["value"] = due.into();
+                body["note"] = format!("note {kind} of step {step}").into();
+                body["shipping_address"]["name"] = ["Mia", "Max", "Ada"][dice.roll(3)].into();
+            }
+        }
+        body["updated_at"] = instant(minute).into();
+        life.push(("orders/updated", body.clone()));
+    }
+    if dice.roll(3) == 0 {
+        body["cancelled_at"] = instant(30).into();
+        body["cancel_reason"] = "customer".into();
+        body["updated_at"] = instant(30).into();
+        life.push(("orders/cancelled", body.clone()));
+        if dice.roll(2) == 0 {
+            body["note"] = "too late".into();
+            body["updated_at"] = instant(31).into();
+            life.push(("orders/updated", body));
+        }
+    }
+    life
+}
+
+/// Delivers as the function would: hundreds of orders over HTTP take too long.
+async fn ingest(
+    (client, ingest): &(Client, Statement),
+    order: &Order,
+    id: &str,
+    (topic, body): &(&'static str, Value),
+) {
+    let body = body.to_string();
+    let delivery = json!({
+        "webhook_id": id, "topic": topic, "shop_domain": order.shop_domain, "secret_store": null,
+        "body_digest": format!("{:x}", content_number(&body)), "event_id": null, "triggered_at": null,
+        "api_version": null,
+    });
+    let content = serde_json::to_string(&content(topic, body.as_bytes()).unwrap()).unwrap();
+    client.execute(ingest, &[&delivery.to_string(), &content]).await.unwrap();
+}
+
+/// A number that is another for another body.
+fn content_number(body: &str) -> u64 {
+    body.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// All that is kept of an order, but for row ids and times of receipt.
+async fn kept(client: &Client, order: &Order) -> String {
+    let sql = "select jsonb_pretty(jsonb_build_object(
+                 'order', to_jsonb(o) - '{id,created_at,updated_at}'::text[],
+                 'lines', (select jsonb_agg(to_jsonb(l) - '{id,order_key}'::text[] order by l.line_id)
+                           from ordak.order_lines as l where l.order_key = o.id),
+                 'tasks', (select jsonb_agg(to_jsonb(t) - '{id,order_key,line_key,created_at,updated_at}'::text[]
+                                            || jsonb_build_object('line', l.line_id) order by t.number)
+                           from ordak.tasks as t join ordak.order_lines as l on l.id = t.line_key
+                           where t.order_key = o.id),
+                 'refunds', (select jsonb_agg(r order by r.refund_line_id) from ordak.refund_lines as r
+                             where r.shopify_order_id = o.shopify_order_id)))
+               from ordak.orders as o where o.shopify_order_id = $1";
+    client.query_one(sql, &[&order.id]).await.unwrap().get(0)
+}
+
+/// Delivers an order's life as it happened, and takes it back; then shuffled and repeated, in some cases at once.
+async fn check_life(clients: &[(Client, Statement)], shop_domain: &str, seed: u64) {
+    let mut dice = Dice(seed);
+    let order = Order::new(shop_domain, number());
+    let life = life(&mut dice, &order);
+    let first = &clients[0].0;
+    first.batch_execute("begin; set local role service_role").await.unwrap();
+    for delivery in &life {
+        ingest(&clients[0], &order, &delivery_id(), delivery).await;
+    }
+    first.batch_execute("reset role").await.unwrap();
+    let expected = kept(first, &order).await;
+    first.batch_execute("rollback").await.unwrap();
+
+    let mut shuffled = Vec::new();
+    for delivery in &life {
+        let id = delivery_id();
+        for _ in 0..=dice.roll(3) {
+            // A copy under the same id, or the same body in another delivery.
+            shuffled.push((if dice.roll(2) == 0 { id.clone() } else { delivery_id() }, delivery));
+        }
+    }
+    dice.shuffle(&mut shuffled);
+    let at_once = if seed.is_multiple_of(3) { clients.len() } else { 1 };
+    join_all(clients[..at_once].iter().enumerate().map(async |(place, client)| {
+        client.0.batch_execute("set role service_role").await.unwrap();
+        for (id, delivery) in shuffled.iter().skip(place).step_by(at_once) {
+            ingest(client, &order, id, delivery).await;
+        }
+        client.0.batch_execute("reset role").await.unwrap();
+    }))
+    .await;
+    let found = kept(first, &order).await;
+    let came: Vec<_> = shuffled.iter().map(|(_, (topic, body))| (topic, &body["updated_at"])).collect();
+    assert_eq!(found, expected, "seed {seed}, delivered as {came:?}");
+}
+
+#[test]
+fn in_whatever_order_and_however_often_deliveries_come_the_order_is_the_same() {
+    run(async {
+        let shop_domain = own_store("nougat", "N").await;
+        join_all((0..3).map(async |worker| {
+            let clients = join_all((0..3).map(async |_| {
+                let client = database(&shared().stack).await;
+                let sql = "select api.ingest($1::text::jsonb, $2::text::jsonb)";
+                let ingest = client.prepare(sql).await.unwrap();
+                (client, ingest)
+            }))
+            .await;
+            for case in 0..60 {
+                check_life(&clients, &shop_domain, case * 3 + worker).await;
+            }
+        }))
+        .await;
+    });
+}
+
+#[test]
+fn a_cancellation_before_its_order_leaves_a_cancelled_order_and_the_order_is_skipped() {
+    run(async {
+        let order = Order::new(BANNOS, number());
+        let mut cancelled = order.body();
+        cancelled["cancelled_at"] = instant(5).into();
+        cancelled["cancel_reason"] = "customer".into();
+        cancelled["updated_at"] = instant(5).into();
+        assert_eq!(deliver("orders/cancelled", BANNOS, &cancelled).await.said(), "200 created");
+        let before = order_row(&order).await;
+        assert_eq!(before["cancel_reason"], "customer");
+        assert_eq!(deliver("orders/create", BANNOS, &order.body()).await.said(), "200 skipped");
+        assert_eq!(order_row(&order).await, before);
+        assert_eq!(open_tasks(&order).await, [""; 0]);
+    });
+}
+
+#[test]
+fn an_older_body_that_is_cancelled_cancels_for_good_and_says_nothing_else() {
+    run(async {
+        let (order, mut body) = taken(BANNOS, 2).await;
+        body["note"] = "newest".into();
+        update(BANNOS, &mut body, 9).await;
+        let mut cancelled = order.body();
+        cancelled["cancelled_at"] = instant(5).into();
+        cancelled["updated_at"] = instant(5).into();
+        assert_eq!(deliver("orders/cancel", BANNOS, &cancelled).await.said(), "200 updated");
+        body["note"] = "newer still".into();
+        update(BANNOS, &mut body, 10).await;
+        let row = order_row(&order).await;
+        assert_eq!((&row["notes"], row["cancelled_at"].is_null()), (&json!("newer still"), false));
+        assert_eq!(open_tasks(&order).await, [""; 0]);
+    });
+}
+
+/// A body that shows nothing of its store: the shop has a domain of its own, and its product is new.
+fn without_evidence(shop_domain: &str) -> (Order, Value) {
+    let order = Order::new(shop_domain, number());
+    let mut body = order.body();
+    body["order_status_url"] = "https://cakes.example/5483800/orders/c0ffee".into();
+    body["line_items"][0]["product_id"] = (9_000_000_000_000 + order.number).into();
+    (order, body)
+}
+
+#[test]
+fn an_order_that_shows_nothing_of_its_store_is_taken_and_flagged_until_it_does() {
+    run(async {
+        let (order, mut body) = without_evidence(FLOURLANE);
+        assert_eq!(deliver("orders/create", FLOURLANE, &body).await.said(), "200 created");
+        assert_eq!(order_row(&order).await["flags"], json!(["unproven_store"]));
+        body["note"] = "still nothing".into();
+        update(FLOURLANE, &mut body, 1).await;
+        // Taken or not, it is no evidence for itself.
+        assert_eq!(deliver("orders/updated", FLOURLANE, &body).await.said(), "200 skipped");
+        let webhook = Webhook::new("orders/updated", FLOURLANE, body.clone());
+        let bytes = serde_json::to_vec(&body).unwrap();
+        let url = shared().variant(Host::Deno, Variant::OwnSecret);
+        let answer = send_with(&url, &webhook.headers("matcha", &bytes).unwrap(), &bytes).await;
+        assert_eq!(answer.said(), "200 skipped");
+        assert_eq!(order_row(&order).await["flags"], json!([]));
+    });
+}
+
+#[test]
+fn an_order_whose_body_shows_another_store_is_kept_as_a_dead_letter() {
+    run(async {
+        // By its gid: it stands in Flourlane, and is proven.
+        let (order, mut body) = taken(FLOURLANE, 1).await;
+        body["order_status_url"] = "https://cakes.example/1".into();
+        body["updated_at"] = instant(1).into();
+        assert_eq!(deliver("orders/updated", BANNOS, &body).await.said(), "200 rejected");
+        assert_eq!(deliver("orders/updated", FLOURLANE, &body).await.said(), "200 updated");
+        assert_eq!(order_row(&order).await["flags"], json!([]));
+        for topic in ["refunds/create", "orders/edited"] {
+            let body = json!({"order_id": order.id, "order_edit": {"order_id": order.id}});
+            assert_eq!(deliver(topic, BANNOS, &body).await.said(), "200 rejected", "{topic}");
+        }
+        // By its product, which Bannos has sold before and Flourlane has not.
+        let (_, first) = without_evidence(BANNOS);
+        assert_eq!(deliver("orders/create", BANNOS, &first).await.said(), "200 created");
+        let (second, mut body) = without_evidence(BANNOS);
+        body["line_items"][0]["product_id"] = first["line_items"][0]["product_id"].clone();
+        assert_eq!(deliver("orders/create", FLOURLANE, &body).await.said(), "200 rejected");
+        assert_eq!(deliver("orders/create", BANNOS, &body).await.said(), "200 created");
+        assert_eq!(order_row(&second).await["flags"], json!([]));
+    });
+}
+
+#[test]
+fn a_stores_own_secret_decides_whose_a_body_is() {
+    run(async {
+        let order = Order::new(BANNOS, number());
+        let bytes = serde_json::to_vec(&order.body()).unwrap();
+        let url = shared().variant(Host::Deno, Variant::OwnSecret);
+        for (shop_domain, said) in [(BANNOS, "401 AUTH001"), (FLOURLANE, "200 created")] {
+            let webhook = Webhook::new("orders/create", shop_domain, Value::Null);
+            let headers = webhook.headers("matcha", &bytes).unwrap();
+            assert_eq!(send_with(&url, &headers, &bytes).await.said(), said, "{shop_domain}");
+        }
+        assert_eq!(order_row(&order).await["store"], "flourlane");
+    });
+}
+
+#[test]
+fn a_refund_counts_once_whether_it_comes_before_its_order_after_it_or_in_it() {
+    run(async {
+        let order = Order::new(BANNOS, number());
+        let order = order.clone().lines(vec![Line::new("Fudge Cake", "Large", 4)]);
+        let id = |n: i64| order.id * 2 + 100 + n;
+        let first = refund(&order, 1, id(1), 1);
+        assert_eq!(deliver("refunds/create", BANNOS, &first).await.said(), "200 recorded");
+        assert_eq!(marks("refetch_order", &order.id.to_string()).await, 1);
+        let mut body = order.body();
+        // Shopify may write down the order before it has counted the refund.
+        body["refunds"] = json!([first]);
+        assert_eq!(deliver("orders/create", BANNOS, &body).await.said(), "200 created");
+        assert_eq!(open_tasks(&order).await.len(), 3);
+        assert_eq!(deliver("refunds/create", BANNOS, &first).await.said(), "200 recorded");
+        let answer = deliver("refunds/create", BANNOS, &refund(&order, 1, id(2), 2)).await;
+        assert_eq!(answer.said(), "200 updated");
+        assert_eq!(answer.body["order_id"], format!("bannos-{}", order.number));
+        assert_eq!(open_tasks(&order).await, [format!("B{}", order.number)]);
+        assert_eq!(marks("refetch_order", &order.id.to_string()).await, 3);
+        // Now Shopify has counted all of it, and leaves as many.
+        body["line_items"][0]["current_quantity"] = 1.into();
+        update(BANNOS, &mut body, 3).await;
+        assert_eq!(open_tasks(&order).await.len(), 1);
+        // Of a line that the order does not have, and of more than it had.
+        let unknown = deliver("refunds/create", BANNOS, &refund(&order, 9, id(3), 1)).await;
+        assert_eq!(unknown.said(), "200 updated");
+        assert_eq!(open_tasks(&order).await.len(), 1);
+        for n in [4, 5] {
+            let most = refund(&order, 1, id(n), i64::from(i32::MAX));
+            assert_eq!(deliver("refunds/create", BANNOS, &most).await.said(), "200 updated");
+        }
+        assert_eq!(open_tasks(&order).await, [""; 0]);
+    });
+}
+
+#[test]
+fn an_edited_order_is_to_be_read_again_each_time() {
+    run(async {
+        let (order, _) = taken(BANNOS, 1).await;
+        for edit in 1..=2 {
+            let body = json!({"order_edit": {"id": edit, "order_id": order.id}});
+            let answer = deliver("orders/edited", BANNOS, &body).await;
+            assert_eq!(answer.said(), "200 recorded");
+            assert_eq!(answer.body["order_id"], format!("bannos-{}", order.number));
+            assert_eq!(marks("refetch_order", &order.id.to_string()).await, edit);
+        }
+    });
+}
+
+#[test]
+fn two_bodies_that_claim_to_be_one_version_are_to_be_read_again() {
+    run(async {
+        let (order, mut body) = taken(BANNOS, 1).await;
+        body["note"] = "another".into();
+        deliver("orders/updated", BANNOS, &body).await;
+        assert_eq!(marks("refetch_order", &order.id.to_string()).await, 1);
+    });
+}
+
+#[test]
+fn the_newest_level_is_remembered() {
+    run(async {
+        let item = 8_000_000_000_000 + number();
+        for (available, minute, expected) in [
+            (json!(5), 2, json!(5)),
+            (json!(9), 1, json!(5)),
+            (json!(null), 3, json!(null)),
+            (json!(-2), 4, json!(-2)),
+        ] {
+            let body = json!({"inventory_item_id": item, "location_id": 71, "available": available,
+                              "updated_at": instant(minute)});
+            let answer = deliver("inventory_levels/update", BANNOS, &body).await;
+            assert_eq!(answer.said(), "200 recorded");
+            let sql = "select coalesce(available::text, 'null') from ordak.levels_seen where inventory_item_id = $1";
+            assert_eq!(json_of(sql, item).await, expected, "{available} of minute {minute}");
+        }
+    });
+}
+
+#[test]
+fn an_uninstalled_app_stops_its_store_until_an_admin_resumes_it() {
+    run(async {
+        let shop_domain = own_store("kransky", "K").await;
+        let stopped = async || {
+            let sql =
+                "select (select count(*) from ordak.stores where code = 'kransky' and stopped_at is not null)
+                       || ' stopped, '
+                       || (select count(*) from ordak.alerts where store = 'kransky' and resolved_at is null)
+                       || ' alerts'";
+            queries().await.query_one(sql, &[]).await.unwrap().get::<_, String>(0)
+        };
+        // The topic is not signed: whatever we were sent once could be sent again under it.
+        for body in [Order::new(&shop_domain, number()).body(), json!({"myshopify_domain": BANNOS})] {
+            assert_eq!(deliver("app/uninstalled", &shop_domain, &body).await.said(), "200 rejected");
+        }
+        assert_eq!(stopped().await, "0 stopped, 0 alerts");
+        for id in 1..=2 {
+            let body = json!({"id": id, "myshopify_domain": shop_domain});
+            assert_eq!(deliver("app/uninstalled", &shop_domain, &body).await.said(), "200 recorded");
+            assert_eq!(stopped().await, "1 stopped, 1 alerts");
+        }
+        let resume = json!({"store": "kransky"});
+        for (role, store) in [("Supervisor", "kransky"), ("Admin", "bannos")] {
+            let person = Person::staff(role, Some(store)).await;
+            assert_eq!(person.rpc("resume_store", resume.clone()).await.said(), "403 AUTH002");
+        }
+        let admin = Person::staff("Admin", Some("kransky")).await;
+        assert_eq!(admin.does("resume_store", resume.clone()).await, true);
+        assert_eq!(stopped().await, "0 stopped, 0 alerts");
+        assert_eq!(admin.does("resume_store", resume).await, false);
+        assert_eq!(admin.rpc("resume_store", json!({"store": "nowhere"})).await.said(), "403 AUTH002");
+    });
+}
+
+#[test]
+fn more_cakes_than_can_be_made_are_kept_as_a_dead_letter() {
+    run(async {
+        let (order, mut body) = taken(BANNOS, 1).await;
+        for count in ["quantity", "current_quantity"] {
+            body["line_items"][0][count] = 501.into();
+        }
+        body["updated_at"] = instant(1).into();
+        assert_eq!(deliver("orders/updated", BANNOS, &body).await.said(), "200 rejected");
+        assert_eq!(open_tasks(&order).await.len(), 1);
+    });
+}
