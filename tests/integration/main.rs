@@ -7,6 +7,7 @@
 mod support;
 
 mod catalogue;
+mod compat;
 mod concurrency;
 mod conformance;
 mod crash;
@@ -20,6 +21,10 @@ mod lifecycle;
 mod order_edits;
 mod overrides;
 mod pause;
+mod hostile_http;
+mod lifecycle;
+mod order_edits;
+mod partner;
 mod people;
 mod priority;
 mod products;

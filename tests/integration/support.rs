@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ordak_core::route::{HEALTH, ROUTES, WEBHOOKS_SHOPIFY};
+use ordak_core::route::{HEALTH, ORDERS, ROUTES, WEBHOOKS_SHOPIFY};
+use ordak_core::signature::sign;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
@@ -63,12 +64,14 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     })
 });
 
-/// The functions that run on both hosts: each as it is deployed, the one that crashes, and the webhooks
-/// function in several circumstances.
+/// The functions that run on both hosts: each as it is deployed, the one that crashes, and those that take orders in
+/// several circumstances.
 fn started() -> impl Iterator<Item = (&'static str, Variant)> {
     let plain = ROUTES.iter().map(|route| route.function).chain([CRASH_FUNCTION]);
-    let variants = Variant::ODD.iter().map(|variant| (WEBHOOKS_SHOPIFY.function, *variant));
-    plain.map(|name| (name, Variant::Plain)).chain(variants)
+    let webhooks = Variant::ODD.iter().map(|variant| (WEBHOOKS_SHOPIFY.function, *variant));
+    let orders = [Variant::Nowhere, Variant::Silent, Variant::NoSecret, Variant::OwnSecret];
+    let orders = orders.map(|variant| (ORDERS.function, variant));
+    plain.map(|name| (name, Variant::Plain)).chain(webhooks).chain(orders)
 }
 
 /// The runtimes that every function runs on.
@@ -91,7 +94,7 @@ pub enum Variant {
     Silent,
     /// Without the secret that it needs.
     NoSecret,
-    /// With a secret of Flourlane's own, in rotation.
+    /// With a secret of Flourlane's own and several of partners', in rotation.
     OwnSecret,
     /// With a key that is none.
     WrongKey,
@@ -100,7 +103,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// Those that the webhooks function alone is started in.
+    /// Those that the webhooks function is started in.
     const ODD: &[Variant] = &[
         Variant::Nowhere,
         Variant::Silent,
@@ -120,8 +123,14 @@ impl Variant {
             Variant::Plain => {}
             Variant::Nowhere => set("SUPABASE_URL", "http://127.0.0.1:9"),
             Variant::Silent => set("SUPABASE_URL", &format!("http://{}", SILENCE.local_addr().unwrap())),
-            Variant::NoSecret => set("SHOPIFY_WEBHOOK_SECRET", " "),
-            Variant::OwnSecret => set("SHOPIFY_FLOURLANE_WEBHOOK_SECRET", "old, matcha"),
+            Variant::NoSecret => {
+                set("SHOPIFY_WEBHOOK_SECRET", " ");
+                set("ORDAK_ORDERS_SECRET", "whsec_, ");
+            }
+            Variant::OwnSecret => {
+                set("SHOPIFY_FLOURLANE_WEBHOOK_SECRET", "old, matcha");
+                set("ORDAK_ORDERS_SECRET", "whsec_b2xkIHNlY3JldA==, plain secret");
+            }
             Variant::NewKey => {
                 set("SUPABASE_SERVICE_ROLE_KEY", "");
                 set("SUPABASE_SECRET_KEYS", &format!(r#"{{"default":"{}"}}"#, stack.keys.secret));
@@ -183,6 +192,11 @@ impl Shared {
         self.url(host, WEBHOOKS_SHOPIFY.function, variant, WEBHOOKS_SHOPIFY.path)
     }
 
+    /// Where the orders function answers on a host.
+    pub fn orders(&self, host: Host) -> String {
+        self.url(host, ORDERS.function, Variant::Plain, ORDERS.path)
+    }
+
     /// Where the health function answers on a host.
     pub fn health(&self, host: Host) -> String {
         self.url(host, HEALTH.function, Variant::Plain, HEALTH.path)
@@ -202,9 +216,11 @@ impl Shared {
         service.unwrap().log().to_owned()
     }
 
-    /// The logs of every function on every host.
+    /// The logs of every service of the stack.
     pub fn logs(&self) -> Vec<PathBuf> {
-        self.ports.keys().map(|(host, function, variant)| self.log(*host, function, *variant)).collect()
+        let folder = self.stack.service("postgres").unwrap().log().parent().unwrap();
+        let files = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|end| end == "log")).collect()
     }
 }
 
@@ -243,7 +259,7 @@ impl Answer {
 }
 
 /// The HTTP status of an answer with the `status` or `code` of its body.
-fn said(status: u16, body: &Value) -> String {
+pub fn said(status: u16, body: &Value) -> String {
     let word = body["status"].as_str().or(body["code"].as_str()).unwrap_or_default();
     format!("{status} {word}")
 }
@@ -287,6 +303,26 @@ pub async fn take_order(shop_domain: &str, cakes: u32) -> (String, Vec<String>) 
                where o.order_id = $1 order by t.id";
     let rows = queries().await.query(sql, &[&order_id]).await.unwrap();
     (order_id, rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// The headers of a partner's request, signed now.
+pub fn partner_headers(secret: &str, id: &str, body: &[u8]) -> Vec<(&'static str, String)> {
+    partner_headers_at(seconds(), secret, id, body)
+}
+
+/// The same, signed at another time.
+pub fn partner_headers_at(seconds: i64, secret: &str, id: &str, body: &[u8]) -> Vec<(&'static str, String)> {
+    vec![
+        ("webhook-id", id.to_owned()),
+        ("webhook-timestamp", seconds.to_string()),
+        ("webhook-signature", sign(secret, id, seconds, body).unwrap()),
+    ]
+}
+
+/// Seconds since 1970.
+pub fn seconds() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    since.as_secs().try_into().unwrap()
 }
 
 /// The client of all tests.

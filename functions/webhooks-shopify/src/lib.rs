@@ -14,12 +14,8 @@ use ordak_core::rpc::{Delivery, Ingest, Ingested, RejectDelivery};
 use ordak_core::signature::ShopifyKeys;
 use ordak_core::{config, route};
 use ordak_edge::{Call, Client, Reply, Settings, run};
-use serde::Serialize;
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, event};
-
-/// The largest body that is read; a big order has some 200 KB.
-const BODY_LIMIT: usize = 2 * 1024 * 1024;
 
 struct Webhooks {
     keys: ShopifyKeys,
@@ -34,13 +30,6 @@ fn read(reader: &mut config::Reader<'_>) -> Webhooks {
     Webhooks { keys: reader.shopify_keys(), database: Client::new(&reader.database()) }
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
-    order_id: Option<&'a str>,
-    status: &'a str,
-    message: &'a str,
-}
-
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response, Infallible> {
     run(&route::WEBHOOKS_SHOPIFY, &SETTINGS, request, env, context, receive).await
@@ -48,15 +37,15 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response,
 
 async fn receive(call: &mut Call<Webhooks>) -> Result<Reply, Error> {
     let settings = call.settings.clone();
-    let body = call.body(BODY_LIMIT).await?;
+    let body = call.body().await?;
     let signature = header(call, "hmac-sha256");
     let verified = settings.keys.verify(&body, signature.as_deref()).map_err(|rejection| {
         Error::new(Code::AUTH001, format!("expected Shopify's signature of this body, but found {rejection}"))
             .hint("sign the raw body with the app's client secret")
     })?;
 
-    let topic = header(call, "topic").unwrap_or_default();
-    call.topic = Some(for_log(&topic));
+    let topic = header(call, "topic").unwrap_or_default().to_ascii_lowercase();
+    call.topic = Some(String::from(if is_topic(&topic) { &topic } else { "other" }));
     let shop_domain = header(call, "shop-domain").unwrap_or_default().to_ascii_lowercase();
     let [webhook_id, event_id, triggered_at, api_version] =
         ["webhook-id", "event-id", "triggered-at", "api-version"].map(|name| header(call, name));
@@ -69,18 +58,13 @@ async fn receive(call: &mut Call<Webhooks>) -> Result<Reply, Error> {
     delivery.api_version = api_version.as_deref();
 
     let done = store(call, &settings.database, &delivery, &body).await.map_err(for_shopify)?;
-    let answer = Answer { order_id: done.order_id.as_deref(), status: &done.status, message: &done.message };
-    let reply = Reply::json(200, &answer);
-    call.attention = done.dead_letter();
-    call.store = Some(done.store);
-    call.outcome = Some(done.status);
-    Ok(reply)
+    Ok(call.done(done))
 }
 
-/// A topic is a header and not signed, so it is logged only where it has the form of one.
-fn for_log(topic: &str) -> String {
-    let form = topic.len() <= 100 && topic.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'/'));
-    String::from(if form { topic } else { "other" })
+/// A topic is a header and not signed: what has not the form of one is neither logged nor passed over as a topic that
+/// nobody needs, for a proxy may have cut, doubled or changed it.
+fn is_topic(topic: &str) -> bool {
+    (1..=100).contains(&topic.len()) && topic.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'/'))
 }
 
 /// A header of Shopify's, under its older name (`X-Shopify-…`) or its newer one.
@@ -97,10 +81,9 @@ async fn store(
     delivery: &Delivery<'_>,
     body: &[u8],
 ) -> Result<Ingested, Error> {
-    // What a proxy cut off must not pass for a topic that nobody needs.
-    let read = match delivery.topic {
-        "" => Err("expected a topic in the headers, but found none".to_owned()),
-        topic => content(topic, body).map_err(|error| error.to_string()),
+    let read = match is_topic(delivery.topic) {
+        true => content(delivery.topic, body).map_err(|error| error.to_string()),
+        false => Err("expected a topic in the headers, but found none".to_owned()),
     };
     let (reason, content) = match read {
         Ok(content) => match ingest(call, database, delivery, &content).await {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::json::Document;
-use crate::signature::ShopifyKeys;
+use crate::signature::{PartnerKeys, ShopifyKeys};
 
 /// The environment of a function: names and values. A list, since each instance reads it once.
 pub type Vars = Vec<(String, String)>;
@@ -98,6 +98,16 @@ impl<'a> Reader<'a> {
         keys
     }
 
+    /// `ORDAK_ORDERS_SECRET`, with which partners sign.
+    pub fn orders_keys(&mut self) -> PartnerKeys {
+        let mut keys = PartnerKeys::default();
+        keys.add(self.get("ORDAK_ORDERS_SECRET").unwrap_or_default());
+        if keys.is_empty() {
+            self.lacks("ORDAK_ORDERS_SECRET");
+        }
+        keys
+    }
+
     fn lacks(&mut self, name: &'static str) -> &'static str {
         self.missing.0.push(name);
         ""
@@ -130,11 +140,14 @@ mod tests {
 
     #[test]
     fn every_missing_variable_is_named_at_once() {
-        let vars = vars(&[("SUPABASE_URL", " ")]);
+        // What cannot be decoded is no secret either.
+        let vars = vars(&[("SUPABASE_URL", " "), ("ORDAK_ORDERS_SECRET", "whsec_*")]);
         let mut reader = Reader::new(&vars);
-        let settings = (reader.database(), reader.shopify_keys());
+        let settings = (reader.database(), reader.shopify_keys(), reader.orders_keys());
         let text = reader.finish(settings).unwrap_err().to_string();
-        for name in ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SHOPIFY_WEBHOOK_SECRET"] {
+        let names =
+            ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SHOPIFY_WEBHOOK_SECRET", "ORDAK_ORDERS_SECRET"];
+        for name in names {
             assert!(text.contains(name), "{text}");
         }
     }

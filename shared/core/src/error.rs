@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::body::FieldError;
 use crate::json::Json;
 
 macro_rules! codes {
@@ -90,13 +91,23 @@ pub struct Error {
     /// What was found and what was expected, for the caller.
     pub message: String,
     /// More of it, for the caller.
-    pub details: Option<String>,
+    pub details: Option<Details>,
     /// What to do next, for the caller.
     pub hint: Option<String>,
     /// For the log only: never sent to the caller, and never with a secret or a person's data in it.
     pub log: Option<String>,
     /// Seconds after which the same request may succeed.
     pub retry_after: Option<u32>,
+}
+
+/// More of a failure: a text, as PostgREST has it, or every field that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Details {
+    /// In words.
+    Text(String),
+    /// A list of `{path, expected}`.
+    Fields(Vec<FieldError>),
 }
 
 /// The error body of the wire, ours and PostgREST's.
@@ -107,7 +118,7 @@ pub struct Body<'a> {
     /// See [`Error::message`].
     pub message: Cow<'a, str>,
     /// See [`Error::details`].
-    pub details: Option<Cow<'a, str>>,
+    pub details: Option<Cow<'a, Details>>,
     /// See [`Error::hint`].
     pub hint: Option<Cow<'a, str>>,
 }
@@ -117,6 +128,7 @@ impl<'a> Body<'a> {
     pub fn read(json: Json<'a>) -> Option<Body<'a>> {
         let fields = json.fields(["code", "message", "details", "hint"])?;
         let [code, message, details, hint] = fields.map(|field| field.map(Json::text));
+        let details = details.map(|text| Cow::Owned(Details::Text(text.into_owned())));
         Some(Body { code: code?, message: message?, details, hint })
     }
 }
@@ -156,7 +168,7 @@ impl Error {
         let body = Body {
             code: self.code.as_str().into(),
             message: self.message.as_str().into(),
-            details: self.details.as_deref().map(Into::into),
+            details: self.details.as_ref().map(Cow::Borrowed),
             hint: self.hint.as_deref().map(Into::into),
         };
         // Four strings always serialize; were it otherwise, the code alone is still true.

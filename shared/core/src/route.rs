@@ -14,12 +14,15 @@ pub struct Route {
 /// Liveness and readiness.
 pub const HEALTH: Route = Route { function: "health", path: "/api/health", methods: &["GET", "HEAD"] };
 
+/// Orders that partners' servers send.
+pub const ORDERS: Route = Route { function: "orders", path: "/api/v1/orders", methods: &["POST"] };
+
 /// Shopify's webhooks, every topic of every store.
 pub const WEBHOOKS_SHOPIFY: Route =
     Route { function: "webhooks-shopify", path: "/api/v1/webhooks/shopify", methods: &["POST"] };
 
 /// All of them, for the hosts.
-pub const ROUTES: &[Route] = &[HEALTH, WEBHOOKS_SHOPIFY];
+pub const ROUTES: &[Route] = &[HEALTH, ORDERS, WEBHOOKS_SHOPIFY];
 
 impl Route {
     /// Whether `path` is this function's: its public path, its own mount (`/<name>`, as Supabase passes it

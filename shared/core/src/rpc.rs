@@ -120,10 +120,11 @@ impl Rpc for CreateOrder<'_> {
     type Answer = Ingested;
 }
 
-/// What became of a delivery, or of a partner's order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What became of a delivery, or of a partner's order; written as the sender is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ingested {
     /// The code of the store.
+    #[serde(skip)]
     pub store: String,
     /// The readable id of the order (`bannos-25771`); none where there is no order.
     pub order_id: Option<String>,
@@ -137,6 +138,11 @@ impl Ingested {
     /// Whether it was kept for a person to look at.
     pub fn dead_letter(&self) -> bool {
         self.status == "rejected"
+    }
+
+    /// The order's number, which stands behind the store in its id.
+    pub fn number(&self) -> Option<i64> {
+        self.order_id.as_deref()?.strip_prefix(&*self.store)?.strip_prefix('-')?.parse().ok()
     }
 }
 

@@ -3,6 +3,8 @@
 //! A thin client of our own on the host's `fetch`: the `postgrest` crate would double the module's size.
 //! Not here: which RPC is called when.
 
+use std::borrow::Cow;
+
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Reflect, Uint8Array};
 use ordak_core::config;
@@ -90,7 +92,7 @@ fn refused(status: u16, text: &str) -> Error {
     };
     if let Some(code) = Code::parse(&body.code) {
         let mut error = Error::new(code, body.message).status(status);
-        error.details = body.details.map(Into::into);
+        error.details = body.details.map(Cow::into_owned);
         error.hint = body.hint.map(Into::into);
         return error;
     }

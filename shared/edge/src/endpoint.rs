@@ -10,7 +10,7 @@ use ordak_core::config::{Missing, Reader};
 use ordak_core::error::{Code, Error};
 use ordak_core::json::Document;
 use ordak_core::route::Route;
-use ordak_core::rpc::{Answer, Rpc};
+use ordak_core::rpc::{Answer, Ingested, Rpc};
 use serde::Serialize;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::web_sys::{Headers, ReadableStreamDefaultReader, Request, Response, ResponseInit};
@@ -23,6 +23,9 @@ use crate::log::{Line, RpcLine, level};
 /// The time a request has for the database, in ms: Shopify waits five seconds in all, and our answer has
 /// to travel back.
 const BUDGET_MS: f64 = 4000.0;
+
+/// The largest body that is read, in bytes; a big order has some 200 KB.
+const BODY_LIMIT: usize = 2 * 1024 * 1024;
 
 /// A function's settings: read once for each instance of the module, since the environment of a running
 /// function does not change.
@@ -99,26 +102,36 @@ impl<T> Call<T> {
         self.query.split('&').any(|pair| pair.split('=').next() == Some(name))
     }
 
-    /// The raw body, at most `limit` bytes of it.
+    /// When the request came, in seconds since 1970.
+    pub fn seconds(&self) -> i64 {
+        (self.started / 1000.0) as i64
+    }
+
+    /// The raw body.
     ///
     /// # Errors
-    /// VAL001 with 413 as soon as it is known to be longer, before it is read whole; VAL001 with 400 where
-    /// the sender breaks off.
-    pub async fn body(&self, limit: usize) -> Result<Vec<u8>, Error> {
+    /// VAL001 with 413 as soon as it is known to be too long, before it is read whole; with 415 where it is compressed:
+    /// what is signed is what is read; with 400 where the sender breaks off.
+    pub async fn body(&self) -> Result<Vec<u8>, Error> {
+        if self.header("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+        {
+            let message = "expected a body as it is, but found a Content-Encoding";
+            return Err(Error::new(Code::VAL001, message).status(415));
+        }
         let declared = self.header("content-length").and_then(|length| length.parse::<u64>().ok());
         match declared {
-            Some(length) if length > limit as u64 => Err(too_large(limit)),
+            Some(length) if length > BODY_LIMIT as u64 => Err(too_large()),
             Some(_) => {
                 let buffer = JsFuture::from(self.request.array_buffer().map_err(cut)?).await.map_err(cut)?;
                 let body = Uint8Array::new(&buffer);
-                if body.length() as usize > limit { Err(too_large(limit)) } else { Ok(body.to_vec()) }
+                if body.length() as usize > BODY_LIMIT { Err(too_large()) } else { Ok(body.to_vec()) }
             }
-            None => self.chunks(limit).await,
+            None => self.chunks().await,
         }
     }
 
     /// Reads a body of unknown length and stops at the limit.
-    async fn chunks(&self, limit: usize) -> Result<Vec<u8>, Error> {
+    async fn chunks(&self) -> Result<Vec<u8>, Error> {
         let Some(stream) = self.request.body() else { return Ok(Vec::new()) };
         let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
         let part = |result: &JsValue, key: &str| js_sys::Reflect::get(result, &key.into()).map_err(cut);
@@ -129,9 +142,9 @@ impl<T> Call<T> {
                 return Ok(body);
             }
             let chunk = Uint8Array::new(&part(&result, "value")?);
-            if body.len() + chunk.length() as usize > limit {
+            if body.len() + chunk.length() as usize > BODY_LIMIT {
                 let _ = reader.cancel();
-                return Err(too_large(limit));
+                return Err(too_large());
             }
             body.extend(chunk.to_vec());
         }
@@ -155,6 +168,16 @@ impl<T> Call<T> {
         let outcome = answer.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
         self.rpcs.push(RpcLine { name: R::NAME, outcome, duration_ms: (host::now() - start) as u32 });
         answer
+    }
+
+    /// Answers with what became of an order, and notes it for the log.
+    pub fn done(&mut self, done: Ingested) -> Reply {
+        let reply = Reply::json(200, &done);
+        self.attention = done.dead_letter();
+        self.order_number = self.order_number.or(done.number());
+        self.store = Some(done.store);
+        self.outcome = Some(done.status);
+        reply
     }
 }
 
@@ -250,8 +273,8 @@ fn path_and_query(url: &str) -> (&str, &str) {
     whole.split_once('?').unwrap_or((whole, ""))
 }
 
-fn too_large(limit: usize) -> Error {
-    Error::new(Code::VAL001, format!("expected a body of at most {limit} bytes, but found a longer one"))
+fn too_large() -> Error {
+    Error::new(Code::VAL001, format!("expected a body of at most {BODY_LIMIT} bytes, but found a longer one"))
         .status(413)
 }
 

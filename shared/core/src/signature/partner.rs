@@ -47,6 +47,10 @@ impl PartnerKeys {
         if now_seconds.abs_diff(seconds(timestamp).ok_or(Rejection::BadTimestamp)?) > TOLERANCE {
             return Err(Rejection::Expired);
         }
+        // Hosts join headers that come twice, and which of them was meant nobody can say.
+        if signatures.split(' ').any(|signature| signature.ends_with(',')) {
+            return Err(Rejection::Malformed);
+        }
         let ours = signatures.split(' ').filter_map(|signature| signature.strip_prefix("v1,"));
         let digests: Vec<_> = ours.filter_map(decode).collect();
         if digests.is_empty() {
@@ -142,6 +146,7 @@ mod tests {
             check("a", &now, signatures, Err(Rejection::Malformed));
         }
         check("a", &now, good.trim_end_matches('='), Err(Rejection::Malformed));
+        check("a", &now, &format!("{good}, {good}"), Err(Rejection::Malformed));
     }
 
     #[test]
