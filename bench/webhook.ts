@@ -29,6 +29,7 @@ interface Line {
   variant_title: string;
   quantity: number;
   current_quantity: number;
+  fulfillment_status: string | null;
   price: string;
   properties: { name: string; value: string }[];
 }
@@ -45,6 +46,10 @@ interface Body {
   test: boolean;
   created_at: string;
   updated_at: string;
+  cancelled_at: string | null;
+  cancel_reason: string | null;
+  order_status_url: string;
+  location_id: number | null;
   line_items: Line[];
 }
 
@@ -58,7 +63,6 @@ function line(line: Line) {
     : title.includes("cake")
     ? "cake"
     : "unknown";
-  const cake = kind === "cake";
   const [size, flavour] = line.variant_title.split("/").map((part) => part.trim());
   const writing = line.properties.filter((property) => property.name.toLowerCase().includes("writing"));
   return {
@@ -70,11 +74,12 @@ function line(line: Line) {
     variant_title: line.variant_title,
     kind,
     quantity: line.quantity,
-    wanted: Math.min(line.quantity, line.current_quantity),
+    current: line.current_quantity,
+    fulfilled: line.fulfillment_status === "fulfilled",
     price: line.price,
-    size: cake ? size : null,
-    flavour: cake ? flavour ?? null : null,
-    cake_writing: cake && writing.length > 0 ? writing.map((property) => property.value).join(" / ") : null,
+    size,
+    flavour: flavour ?? null,
+    cake_writing: writing.length > 0 ? writing.map((property) => property.value).join(" / ") : null,
     properties: line.properties.filter((property) => !property.name.startsWith("_") && property.value !== ""),
   };
 }
@@ -84,7 +89,6 @@ function normalise(body: Body) {
     body.note_attributes.find((attribute) => attribute.name === name)?.value;
   const [date, window] = (attribute("Local Delivery Date and Time") ?? "").split(" between ");
   const [day, month, year] = date.split("/");
-  const lines = body.line_items.map(line);
   return {
     shopify_order_id: digits(body.admin_graphql_api_id),
     shopify_order_gid: body.admin_graphql_api_id,
@@ -100,10 +104,13 @@ function normalise(body: Body) {
     test: body.test,
     placed_at: body.created_at,
     updated_at: body.updated_at,
-    cancelled_at: null,
-    cancel_reason: null,
-    flags: lines.some((line) => line.kind === "unknown") ? ["unknown_product"] : [],
-    lines,
+    cancelled_at: body.cancelled_at,
+    cancel_reason: body.cancel_reason,
+    shop_host: new URL(body.order_status_url).host,
+    location_id: body.location_id,
+    flags: [],
+    lines: body.line_items.map(line),
+    refund_lines: [],
   };
 }
 
@@ -126,7 +133,7 @@ Deno.serve({ onListen: () => {} }, async (request) => {
     triggered_at: request.headers.get("x-shopify-triggered-at"),
     api_version: request.headers.get("x-shopify-api-version"),
   };
-  const call = database.rpc("ingest_order", { delivery, content: normalise(order) });
+  const call = database.rpc("ingest", { delivery, content: { order: normalise(order) } });
   const { data, error } = await call.abortSignal(AbortSignal.timeout(4000));
   if (error) return Response.json(error, { status: 503 });
   console.log(JSON.stringify({

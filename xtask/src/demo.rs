@@ -1,13 +1,15 @@
-//! `cargo xtask dev --demo`: the main job, shown. Real-shaped signed orders of both stores go through the
-//! public path; what was answered and what stands in the database is printed and compared with what
-//! should be.
+//! `cargo xtask dev --demo`: the main job, shown. Real-shaped signed deliveries of both stores, late, twice and
+//! forged ones too, and a partner's order go through the public paths; what was answered and what stands in the
+//! database is printed and compared with what should be.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use ordak_core::route::WEBHOOKS_SHOPIFY;
-use serde_json::Value;
+use anyhow::{Context as _, Result, ensure};
+use ordak_core::route::{ORDERS, WEBHOOKS_SHOPIFY};
+use ordak_core::signature::sign;
+use reqwest::{Client, RequestBuilder};
+use serde_json::{Value, json};
 
 use crate::bench::quantile;
 use crate::stack::Stack;
@@ -21,25 +23,25 @@ const FLOURLANE: &str = "flour-lane.myshopify.com";
 /// How many more orders are sent, one after the other, to say how long one takes.
 const TIMED: i64 = 200;
 
-/// One request of the demo and what it must be answered.
+/// One request of the demo and what it must be answered: the HTTP status, and the `status` or `code` in the body.
 struct Scene {
     title: &'static str,
-    webhook: Webhook,
-    /// Sent instead of the webhook's JSON, where the body is to be no JSON.
-    raw: Option<&'static str>,
-    secret: String,
-    status: u16,
-    /// The `status` or `code` in the answer.
-    word: &'static str,
+    request: RequestBuilder,
+    expected: &'static str,
 }
 
 /// What must stand in the database afterwards: the order and its tasks' numbers.
 const EXPECTED: &[(&str, &str)] = &[
-    ("bannos-25771", "B25771"),
+    ("bannos-25771", "B25771-A B25771-B"),
     ("bannos-25772", ""),
-    ("flourlane-18617", "F18617-A F18617-B F18617-C"),
+    ("bannos-900000", "B900000-A B900000-B"),
+    ("flourlane-18617", "F18617-A F18617-B"),
     ("flourlane-18618", "F18618"),
+    ("flourlane-18619", ""),
 ];
+
+/// How many deliveries are kept as dead letters.
+const DEAD_LETTERS: usize = 2;
 
 /// Runs the demo against a stack with an empty database.
 ///
@@ -48,16 +50,11 @@ const EXPECTED: &[(&str, &str)] = &[
 pub async fn run(stack: &Stack) -> Result<()> {
     let mut wrong = 0;
     println!("\n{:<52} {:<14} {:<14} {:>8}", "sent", "answered", "expected", "ms");
-    for scene in scenes(stack) {
-        let (status, word, elapsed) = play(stack, &scene).await?;
-        let (found, expected) = (format!("{status} {word}"), format!("{} {}", scene.status, scene.word));
+    for Scene { title, request, expected } in scenes(stack)? {
+        let (found, elapsed) = play(request).await?;
         let mark = if found == expected { "" } else { "  ← not as expected" };
         wrong += usize::from(found != expected);
-        println!(
-            "{:<52} {found:<14} {expected:<14} {:>8.1}{mark}",
-            scene.title,
-            elapsed.as_secs_f64() * 1000.0
-        );
+        println!("{title:<52} {found:<14} {expected:<14} {:>8.1}{mark}", elapsed.as_secs_f64() * 1000.0);
     }
     wrong += database(stack).await?;
     println!("\n{}", timed(stack).await?);
@@ -66,59 +63,84 @@ pub async fn run(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-fn scenes(stack: &Stack) -> Vec<Scene> {
-    let create = |order: &Order| Webhook::new("orders/create", &order.shop_domain, order.body());
-    let scene = |title, webhook: &Webhook, status, word| Scene {
-        title,
-        webhook: webhook.clone(),
-        raw: None,
-        secret: stack.keys.webhook_secret.clone(),
-        status,
-        word,
-    };
-    let single = create(&Order::new(BANNOS, 25771));
-    let split = create(&Order::new(FLOURLANE, 18617).lines(vec![
+fn scenes(stack: &Stack) -> Result<Vec<Scene>> {
+    let (client, url) = (Client::new(), format!("{}{}", stack.url(), WEBHOOKS_SHOPIFY.path));
+    let secret = &stack.keys.webhook_secret;
+    let signed =
+        |webhook: &Webhook, secret: &str, body: &str| webhook.request(&client, &url, secret, body.into());
+    let send = |webhook: &Webhook| signed(webhook, secret, &webhook.body.to_string());
+    let whole = |topic: &str, order: &Order| Webhook::new(topic, &order.shop_domain, order.body());
+    let create = |order: &Order| whole("orders/create", order);
+
+    let one = Order::new(BANNOS, 25771);
+    let mut two = one.clone().at(10);
+    two.lines.push(Line::new("Matcha Cake", "Small / Matcha", 1));
+    let three = Order::new(FLOURLANE, 18617).lines(vec![
         Line::new("Chocolate Fudge Cake", "Large / Chocolate", 2).with("Cake writing", "Happy 30th!"),
         Line::new("Matcha Cake", "Small Tall / Matcha", 1),
         Line::new("Sparkling Candle", "Gold", 3),
-    ]));
-    let worded = create(&Order {
-        due: Some("Mon 14 Dec 2026 between 9:00 AM and 11:00 AM".into()),
-        ..Order::new(FLOURLANE, 18618)
-    });
-    let candles = create(&Order::new(BANNOS, 25772).lines(vec![Line::new("Number Candle", "7 / Silver", 1)]));
-    let again = Webhook::new("orders/create", BANNOS, single.body.clone());
-    let product =
-        Webhook::new("products/update", BANNOS, serde_json::json!({"id": 788_032_119_674_292_922_i64}));
-    let stranger = Webhook { shop_domain: "somebody-else.myshopify.com".into(), ..again.clone() };
-    vec![
-        scene("Bannos: one cake", &single, 200, "created"),
-        scene("Flourlane: three cakes and candles, to be split", &split, 200, "created"),
-        scene("Flourlane: due date in words", &worded, 200, "created"),
-        scene("Bannos: a candle alone, nothing to make", &candles, 200, "created"),
-        scene("the first delivery again", &single, 200, "skipped"),
-        scene("the first order in a new delivery", &again, 200, "skipped"),
-        Scene { secret: "a guess".into(), ..scene("a forged signature", &single, 401, "AUTH001") },
-        scene("a store that is not ours", &stranger, 401, "AUTH001"),
-        Scene {
-            raw: Some("{\"id\": 25"),
-            ..scene("a body that breaks off, rightly signed", &again, 200, "rejected")
-        },
-        scene("a topic that we do not act on", &product, 200, "ignored"),
-    ]
+    ]);
+    let due = Some("Mon 14 Dec 2026 between 9:00 AM and 11:00 AM".into());
+    let worded = Order { due, ..Order::new(FLOURLANE, 18618) };
+    let candle = Order::new(BANNOS, 25772).lines(vec![Line::new("Number Candle", "7 / Silver", 1)]);
+    let cancelled = Order::new(FLOURLANE, 18619);
+    let first = create(&one);
+    let refund = three.clone().refunded(10, 0, 1).refund_bodies().remove(0);
+    let refund = Webhook::new("refunds/create", FLOURLANE, refund);
+    let product = json!({"id": 7_513_594, "title": "Pavlova", "updated_at": "2026-11-20T09:30:00+11:00"});
+    let product = Webhook::new("products/update", BANNOS, product);
+    let cart = Webhook::new("carts/update", BANNOS, json!({"id": 1}));
+    let stranger = Webhook { shop_domain: "somebody-else.myshopify.com".into(), ..first.clone() };
+    let misled = Webhook { shop_domain: BANNOS.into(), ..create(&Order::new(FLOURLANE, 18620)) };
+    let scenes = [
+        ("Bannos: one cake", send(&first), "200 created"),
+        ("Flourlane: three cakes and candles, to be split", send(&create(&three)), "200 created"),
+        ("Flourlane: due date in words", send(&create(&worded)), "200 created"),
+        ("Bannos: a candle alone, nothing to make", send(&create(&candle)), "200 created"),
+        ("Bannos: the first order gets a second cake", send(&whole("orders/updated", &two)), "200 updated"),
+        ("Flourlane: one of the three cakes is refunded", send(&refund), "200 updated"),
+        (
+            "Flourlane: cancelled, before it was created",
+            send(&whole("orders/cancelled", &cancelled.clone().cancelled(5))),
+            "200 created",
+        ),
+        ("Flourlane: what was cancelled is created, late", send(&create(&cancelled)), "200 skipped"),
+        ("the first delivery again", send(&first), "200 skipped"),
+        ("the first order, as it was, in a new delivery", send(&create(&one)), "200 skipped"),
+        ("Bannos: two cakes for a partner", partner(stack, &client), "200 created"),
+        ("the partner's request again", partner(stack, &client), "200 skipped"),
+        ("a product", send(&product), "200 recorded"),
+        ("a topic that we do not act on", send(&cart), "200 ignored"),
+        ("a forged signature", signed(&first, "a guess", &first.body.to_string()), "401 AUTH001"),
+        ("a store that is not ours", send(&stranger), "401 AUTH001"),
+        ("an order of Flourlane's under Bannos' domain", send(&misled), "200 rejected"),
+        ("a body that breaks off, rightly signed", signed(&first, secret, "{\"id\": 25"), "200 rejected"),
+    ];
+    let scene =
+        |(title, request, expected): (_, Result<_>, _)| Ok(Scene { title, request: request?, expected });
+    scenes.into_iter().map(scene).collect()
 }
 
-/// Sends one request; answers with its HTTP status, the word in the answer, and how long it took.
-async fn play(stack: &Stack, scene: &Scene) -> Result<(u16, String, Duration)> {
-    let body = scene.raw.map_or_else(|| serde_json::to_vec(&scene.webhook.body), |raw| Ok(raw.into()))?;
-    let url = format!("{}{}", stack.url(), WEBHOOKS_SHOPIFY.path);
-    let request = scene.webhook.request(&reqwest::Client::new(), &url, &scene.secret, body)?;
+/// A partner's order, signed as Standard Webhooks has it.
+fn partner(stack: &Stack, client: &Client) -> Result<RequestBuilder> {
+    let cakes = json!({"title": "Vanilla Bliss Cake", "variant_title": "Medium / Vanilla", "quantity": 2});
+    let order = json!({"store": "bannos", "customer_name": "Café Sample", "due_date": "2026-12-15", "products": [cakes]});
+    let (id, now, body) = ("msg_1", jiff::Timestamp::now().as_second(), order.to_string());
+    let signature =
+        sign(&stack.keys.orders_secret, id, now, body.as_bytes()).context("the partners' secret is empty")?;
+    let request = client.post(format!("{}{}", stack.url(), ORDERS.path)).header("webhook-id", id);
+    Ok(request.header("webhook-timestamp", now).header("webhook-signature", signature).body(body))
+}
+
+/// Sends one request; answers with what it was answered, and how long it took.
+async fn play(request: RequestBuilder) -> Result<(String, Duration)> {
     let start = Instant::now();
     let response = request.send().await?;
     let status = response.status().as_u16();
     let answer: Value = response.json().await?;
-    let word = answer["status"].as_str().or(answer["code"].as_str()).unwrap_or_default().to_owned();
-    Ok((status, word, start.elapsed()))
+    let elapsed = start.elapsed();
+    let word = answer["status"].as_str().or(answer["code"].as_str()).unwrap_or_default();
+    Ok((format!("{status} {word}"), elapsed))
 }
 
 /// Prints the orders and tasks that stand in the database, and counts what is not as expected.
@@ -128,7 +150,8 @@ async fn database(stack: &Stack) -> Result<usize> {
         .query(
             "select o.order_id, o.customer_name, coalesce(to_char(o.due_date, 'dd/mm/yyyy'), '–'), o.delivery_method,
                     coalesce(string_agg(t.number, ' ' order by t.number), ''),
-                    coalesce(string_agg(distinct t.stage::text, ' '), '–')
+                    case when o.cancelled_at is not null then 'cancelled'
+                         else coalesce(string_agg(distinct t.stage::text, ' '), '–') end
              from ordak.orders as o left join ordak.tasks as t on t.order_key = o.id
              group by o.id order by o.order_id",
             &[],
@@ -142,12 +165,12 @@ async fn database(stack: &Stack) -> Result<usize> {
         println!("{order:<18} {customer:<14} {due:<12} {delivery:<10} {tasks:<28} {stage}");
         found.push((order, tasks));
     }
-    let letters = client.query("select reason from ordak.dead_letters", &[]).await?;
+    let letters = client.query("select reason from ordak.dead_letters order by id", &[]).await?;
     for letter in &letters {
         println!("dead letter: {}", letter.get::<_, String>(0));
     }
     let expected = EXPECTED.iter().map(|(order, tasks)| (order.to_string(), tasks.to_string()));
-    Ok(usize::from(!found.into_iter().eq(expected)) + usize::from(letters.len() != 1))
+    Ok(usize::from(!found.into_iter().eq(expected)) + usize::from(letters.len() != DEAD_LETTERS))
 }
 
 /// How long a webhook takes, from the sender's side, one after the other.
@@ -176,8 +199,8 @@ async fn timed(stack: &Stack) -> Result<String> {
 /// Where the stack's secret is empty.
 pub fn curl(stack: &Stack) -> Result<String> {
     let order = Order::new(BANNOS, 1);
-    let line = serde_json::json!({"id": 1, "title": "Vanilla Bliss Cake", "variant_title": "Medium / Vanilla", "quantity": 1, "price": "95.00"});
-    let body = serde_json::json!({
+    let line = json!({"id": 1, "title": "Vanilla Bliss Cake", "variant_title": "Medium / Vanilla", "quantity": 1, "price": "95.00"});
+    let body = json!({
         "id": order.id, "order_number": 1, "created_at": "2026-11-20T09:30:00+11:00", "updated_at": "2026-11-20T09:30:00+11:00",
         "currency": "AUD", "total_price": "95.00", "customer": {"first_name": "Mia", "last_name": "Sample"},
         "note_attributes": [{"name": "Local Delivery Date and Time", "value": "15/12/2026 between 10:00 AM and 12:00 PM"}],

@@ -18,6 +18,12 @@ pub struct Order {
     pub due: Option<String>,
     /// What was bought.
     pub lines: Vec<Line>,
+    /// Which version of it this is: how many minutes after it was placed it was changed.
+    pub minute: u32,
+    /// The minute at which it was cancelled.
+    pub cancelled: Option<u32>,
+    /// What was refunded of it.
+    pub refunds: Vec<Refund>,
 }
 
 /// A line of an order to be made up.
@@ -29,14 +35,27 @@ pub struct Line {
     pub variant: String,
     /// How many.
     pub quantity: u32,
+    /// How many of them were taken off again; the quantity keeps them.
+    pub removed: u32,
     /// Answers of the product page.
     pub properties: Vec<(String, String)>,
+}
+
+/// Units of a line that were refunded.
+#[derive(Debug, Clone)]
+pub struct Refund {
+    /// Of which line, the first being 0.
+    pub line: usize,
+    /// How many.
+    pub units: u32,
+    /// When, in minutes after the order was placed.
+    pub minute: u32,
 }
 
 impl Line {
     /// A line without properties.
     pub fn new(title: &str, variant: &str, quantity: u32) -> Line {
-        Line { title: title.into(), variant: variant.into(), quantity, properties: Vec::new() }
+        Line { title: title.into(), variant: variant.into(), quantity, removed: 0, properties: Vec::new() }
     }
 
     /// The same with an answer of the product page.
@@ -55,8 +74,9 @@ impl Line {
         line["product_id"] = (7_513_594_000_000 + id % 1000).into();
         line["variant_id"] = (42_513_594_000_000 + id % 1000).into();
         line["sku"] = format!("CAKE-{:03}", id % 1000).into();
-        for count in ["quantity", "current_quantity", "fulfillable_quantity"] {
-            line[count] = self.quantity.into();
+        line["quantity"] = self.quantity.into();
+        for count in ["current_quantity", "fulfillable_quantity"] {
+            line[count] = (self.quantity - self.removed).into();
         }
         line["properties"] =
             self.properties.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
@@ -75,6 +95,9 @@ impl Order {
             customer: "Mia Sample".into(),
             due: Some("15/12/2026 between 10:00 AM and 12:00 PM".into()),
             lines: vec![Line::new("Vanilla Bliss Cake", "Medium / Vanilla", 1)],
+            minute: 0,
+            cancelled: None,
+            refunds: Vec::new(),
         }
     }
 
@@ -83,7 +106,48 @@ impl Order {
         Order { lines, ..self }
     }
 
-    /// The body of an `orders/create`.
+    /// The same as it was changed so many minutes after it was placed.
+    pub fn at(self, minute: u32) -> Order {
+        Order { minute, ..self }
+    }
+
+    /// The same after it was cancelled.
+    pub fn cancelled(self, minute: u32) -> Order {
+        Order { minute, cancelled: Some(minute), ..self }
+    }
+
+    /// The same after units of a line were refunded, the first line being 0.
+    pub fn refunded(mut self, minute: u32, line: usize, units: u32) -> Order {
+        self.minute = minute;
+        self.lines[line].removed += units;
+        self.refunds.push(Refund { line, units, minute });
+        self
+    }
+
+    /// The bodies of the `refunds/create` of what was refunded of it.
+    pub fn refund_bodies(&self) -> Vec<Value> {
+        let body = |(index, refund): (i64, &Refund)| {
+            let id = self.id * 2 + 50 + index;
+            json!({
+                "id": id, "order_id": self.id,
+                "created_at": instant(refund.minute), "processed_at": instant(refund.minute),
+                "note": "Customer changed their mind", "restock": true, "user_id": null,
+                "order_adjustments": [], "duties": [],
+                "refund_line_items": [{
+                    "id": id, "line_item_id": self.line_id(refund.line), "quantity": refund.units,
+                    "restock_type": "cancel", "location_id": 70001, "subtotal": "95.00", "total_tax": "8.64",
+                }],
+                "transactions": [],
+            })
+        };
+        (0..).zip(&self.refunds).map(body).collect()
+    }
+
+    fn line_id(&self, line: usize) -> i64 {
+        self.id * 2 + 1 + line as i64
+    }
+
+    /// The body of an `orders/create`, and of every other topic that carries the whole order.
     pub fn body(&self) -> Value {
         let mut body = template("order");
         body["id"] = self.id.into();
@@ -99,13 +163,25 @@ impl Order {
             body[person]["first_name"] = self.customer.clone().into();
             body[person]["name"] = self.customer.clone().into();
         }
+        body["updated_at"] = instant(self.minute).into();
+        if let Some(minute) = self.cancelled {
+            body["cancelled_at"] = instant(minute).into();
+            body["cancel_reason"] = "customer".into();
+        }
+        body["refunds"] = self.refund_bodies().into();
         if let (Some(due), Some(attributes)) = (&self.due, body["note_attributes"].as_array_mut()) {
             attributes.push(json!({"name": "Local Delivery Date and Time", "value": due}));
         }
         body["line_items"] =
-            (1..).zip(&self.lines).map(|(position, line)| line.body(self.id * 2 + position)).collect();
+            self.lines.iter().enumerate().map(|(index, line)| line.body(self.line_id(index))).collect();
         body
     }
+}
+
+/// So many minutes after the orders were placed, on the same day, as Shopify writes it.
+fn instant(minute: u32) -> String {
+    let minute = 9 * 60 + 30 + minute;
+    format!("2026-11-20T{:02}:{:02}:00+11:00", minute / 60, minute % 60)
 }
 
 /// A piece of a real-shaped body, to be filled in.

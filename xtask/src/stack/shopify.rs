@@ -1,4 +1,5 @@
-//! The Shopify stand-in: sends webhooks as Shopify does, signed over the raw body, to the public path.
+//! The Shopify stand-in: sends webhooks as Shopify does, signed over the raw body, to the public path, and
+//! sends them again as Shopify does where they are not taken.
 //!
 //! It listens too, so that a person can send deliveries with curl and see what became of them. Not here:
 //! anything that real Shopify would not do; a forged request is made by whoever wants one.
@@ -14,6 +15,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use ordak_core::route::WEBHOOKS_SHOPIFY;
 use ordak_core::signature::sign_shopify;
+use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,14 +24,19 @@ use tokio::task::JoinHandle;
 
 use super::keys::random_bytes;
 
-/// How long Shopify waits for an answer.
+/// How long Shopify waits for a connection, and for the whole answer.
+const CONNECT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// When a webhook is sent that is not taken, in minutes after the time before: at once, and eight times more over four
+/// hours. How Shopify spreads them it does not say; the first come soon.
+const MINUTES: [u32; 9] = [0, 1, 2, 5, 10, 22, 40, 70, 90];
 
 /// The API version that bodies are rendered in.
 const API_VERSION: &str = "2026-07";
 
-/// How many of the webhooks that it sent the stand-in remembers.
-const REMEMBERED: usize = 1000;
+/// How many of its requests the stand-in remembers.
+const REMEMBERED: usize = 10_000;
 
 /// A running stand-in; clones share its state.
 #[derive(Clone)]
@@ -55,7 +62,16 @@ pub struct Webhook {
     pub body: Value,
 }
 
-/// A webhook that was sent, and what it was answered.
+/// A webhook as `POST /deliveries` takes it.
+#[derive(Debug, Deserialize)]
+struct Request {
+    #[serde(flatten)]
+    webhook: Webhook,
+    /// In how many seconds the four hours pass in which it is sent again; left out, it is sent once.
+    retry_seconds: Option<u64>,
+}
+
+/// A webhook that was sent once, and what it was answered.
 #[derive(Debug, Clone, Serialize)]
 pub struct Sent {
     /// The delivery's id.
@@ -64,12 +80,23 @@ pub struct Sent {
     pub topic: String,
     /// The store's domain.
     pub shop_domain: String,
+    /// Which time it was: 1, and up to 9 where it is sent again.
+    pub attempt: usize,
     /// The HTTP status; none where there was no answer within five seconds.
     pub status: Option<u16>,
     /// The body of the answer.
     pub answer: String,
     /// How long it took, in ms.
     pub duration_ms: f64,
+    /// Whether it was the last time, and not taken: nobody sends it any more.
+    pub given_up: bool,
+}
+
+impl Sent {
+    /// Whether Shopify takes it for delivered. A redirect is a failure like any other.
+    pub fn taken(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
 }
 
 /// A new delivery id, of the form that Shopify uses.
@@ -122,7 +149,8 @@ impl Shopify {
         secret: String,
     ) -> Result<(Shopify, JoinHandle<()>)> {
         let target = format!("{gateway}{}", WEBHOOKS_SHOPIFY.path);
-        let client = Client::builder().tcp_nodelay(true).timeout(PATIENCE).build()?;
+        let client = Client::builder().tcp_nodelay(true).redirect(Policy::none());
+        let client = client.connect_timeout(CONNECT).timeout(PATIENCE).build()?;
         let shopify = Shopify { port, target, secret, client, sent: Arc::default() };
         let app = Router::new().route("/deliveries", get(list).post(post)).with_state(shopify.clone());
         let task = tokio::spawn(async move {
@@ -142,27 +170,66 @@ impl Shopify {
     /// # Errors
     /// Where it cannot be signed.
     pub async fn send(&self, webhook: &Webhook) -> Result<Sent> {
-        let body = serde_json::to_vec(&webhook.body)?;
-        let request = webhook.request(&self.client, &self.target, &self.secret, body)?;
+        Ok(self.attempt(webhook, self.request(webhook)?, 1).await)
+    }
+
+    /// Sends a webhook until it is taken or given up, as Shopify does over four hours, which pass in the time given.
+    /// Answers with the last time that it was sent.
+    ///
+    /// # Errors
+    /// Where it cannot be signed.
+    pub async fn deliver(&self, webhook: &Webhook, four_hours: Duration) -> Result<Sent> {
+        // One for all times: the bytes, the id and the signature stay the same.
+        let request = self.request(webhook)?;
+        let mut attempt = 0;
+        loop {
+            tokio::time::sleep(four_hours * MINUTES[attempt] / 240).await;
+            attempt += 1;
+            let again = request.try_clone().context("expected a body that can be sent again")?;
+            let sent = self.attempt(webhook, again, attempt).await;
+            if sent.taken() || sent.given_up {
+                return Ok(sent);
+            }
+        }
+    }
+
+    /// What was sent lately, oldest first.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.remembered().iter().cloned().collect()
+    }
+
+    fn request(&self, webhook: &Webhook) -> Result<RequestBuilder> {
+        webhook.request(&self.client, &self.target, &self.secret, serde_json::to_vec(&webhook.body)?)
+    }
+
+    /// Sends a webhook's request and remembers the answer.
+    async fn attempt(&self, webhook: &Webhook, request: RequestBuilder, attempt: usize) -> Sent {
         let start = Instant::now();
-        let (status, answer) = match request.send().await {
-            Ok(response) => (Some(response.status().as_u16()), response.text().await.unwrap_or_default()),
-            Err(error) => (None, error.to_string()),
+        let answer = async {
+            let response = request.send().await?;
+            Ok((response.status().as_u16(), response.text().await?))
         };
-        let sent = Sent {
+        let (status, answer) = match answer.await {
+            Ok((status, text)) => (Some(status), text),
+            Err(error) => (None, reqwest::Error::to_string(&error)),
+        };
+        let mut sent = Sent {
             webhook_id: webhook.webhook_id.clone(),
             topic: webhook.topic.clone(),
             shop_domain: webhook.shop_domain.clone(),
+            attempt,
             status,
             answer,
             duration_ms: start.elapsed().as_secs_f64() * 1000.0,
+            given_up: false,
         };
+        sent.given_up = attempt == MINUTES.len() && !sent.taken();
         let mut remembered = self.remembered();
         if remembered.len() == REMEMBERED {
             remembered.pop_front();
         }
         remembered.push_back(sent.clone());
-        Ok(sent)
+        sent
     }
 
     fn remembered(&self) -> MutexGuard<'_, VecDeque<Sent>> {
@@ -171,15 +238,85 @@ impl Shopify {
 }
 
 /// `GET /deliveries`: what was sent lately, oldest first.
-async fn list(State(shopify): State<Shopify>) -> Json<VecDeque<Sent>> {
-    Json(shopify.remembered().clone())
+async fn list(State(shopify): State<Shopify>) -> Json<Vec<Sent>> {
+    Json(shopify.sent())
 }
 
-/// `POST /deliveries`: sends one.
+/// `POST /deliveries`: sends one, and answers with the last time that it was sent.
 async fn post(
     State(shopify): State<Shopify>,
-    Json(webhook): Json<Webhook>,
+    Json(request): Json<Request>,
 ) -> Result<Json<Sent>, (StatusCode, String)> {
-    let sent = shopify.send(&webhook).await;
+    let sent = match request.retry_seconds {
+        None => shopify.send(&request.webhook).await,
+        Some(seconds) => shopify.deliver(&request.webhook, Duration::from_secs(seconds)).await,
+    };
     sent.map(Json).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Bytes;
+    use axum::http::HeaderMap;
+    use serde_json::json;
+
+    use super::*;
+    use crate::stack::port::{free_port, listen};
+
+    /// What the webhook's path was sent, and the statuses that it answers with; 503 where there are none left.
+    #[derive(Clone)]
+    struct Target {
+        requests: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
+        statuses: &'static [u16],
+    }
+
+    async fn receive(
+        State(target): State<Target>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> (StatusCode, HeaderMap) {
+        let mut requests = target.requests.lock().unwrap();
+        requests.push((headers, body));
+        let status = target.statuses.get(requests.len() - 1).copied().unwrap_or(503);
+        let location = [("location".parse().unwrap(), "/elsewhere".parse().unwrap())];
+        (StatusCode::from_u16(status).unwrap(), location.into_iter().collect())
+    }
+
+    /// Delivers a webhook to who answers with these statuses, and answers with what came of it and what was received.
+    async fn deliver(statuses: &'static [u16]) -> (Vec<Sent>, Vec<(HeaderMap, Bytes)>) {
+        let target = Target { requests: Arc::default(), statuses };
+        let app = Router::new().fallback(receive).with_state(target.clone());
+        let (listener, port) = listen(free_port().unwrap()).await.unwrap();
+        let serving = tokio::spawn(async move { axum::serve(listener, app).await });
+        let standin = listen(free_port().unwrap()).await.unwrap();
+        let gateway = format!("http://127.0.0.1:{port}");
+        let (shopify, listening) = Shopify::start(standin, gateway, "secret".into()).unwrap();
+        let webhook = Webhook::new("orders/create", "bannos.myshopify.com", json!({"id": 1}));
+        let last = shopify.deliver(&webhook, Duration::ZERO).await.unwrap();
+        let sent = shopify.sent();
+        assert_eq!((last.attempt, last.status), (sent.len(), sent[sent.len() - 1].status));
+        serving.abort();
+        listening.abort();
+        let requests = target.requests.lock().unwrap().clone();
+        (sent, requests)
+    }
+
+    #[tokio::test]
+    async fn what_is_not_answered_2xx_is_sent_again_as_it_was() {
+        let (sent, requests) = deliver(&[302, 404, 500, 204]).await;
+        let statuses: Vec<_> = sent.iter().map(|sent| sent.status.unwrap()).collect();
+        assert_eq!(statuses, [302, 404, 500, 204]);
+        assert_eq!(requests.len(), 4, "no redirect is followed");
+        assert!(requests.iter().all(|request| *request == requests[0]));
+        assert!(sent.iter().all(|sent| !sent.given_up));
+    }
+
+    #[tokio::test]
+    async fn after_eight_retries_it_is_given_up() {
+        let (sent, requests) = deliver(&[]).await;
+        assert_eq!(requests.len(), 9);
+        let given_up: Vec<_> = sent.iter().filter(|sent| sent.given_up).map(|sent| sent.attempt).collect();
+        assert_eq!(given_up, [9]);
+        assert_eq!(MINUTES.iter().sum::<u32>(), 4 * 60);
+    }
 }
