@@ -1,9 +1,10 @@
 -- Versions: an order as it is written first, and what a newer or an older word of Shopify's makes of it.
 
--- content_sha256: a hash of an order in normal form: two bodies of one version that say the same are one.
+-- content_sha256: a hash of an order in normal form, but for its number, which we may have to change: two bodies of one
+-- version that say the same are one.
 create function ordak.content_sha256(content jsonb) returns bytea
 language sql immutable set search_path = '' as $$
-  select sha256(convert_to(content::text, 'UTF8'))
+  select sha256(convert_to((content - 'number')::text, 'UTF8'))
 $$;
 
 
@@ -188,6 +189,35 @@ end
 $$;
 
 
+-- free_number: sees to it that an order of Shopify's can have its number, which its customer was told: an order of ours
+-- that has it and that nobody has begun gets another. Returns the number that Shopify's order has then: where the other
+-- one was begun, its tickets stay right, and Shopify's order gets the next number of the store.
+create function ordak.free_number(store ordak.stores, number bigint) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_ours ordak.orders;
+  v_new  bigint;
+begin
+  select * into v_ours from ordak.orders as o
+  where o.store = free_number.store.code and o.number = free_number.number and o.shopify_order_gid is null
+  for no key update;
+  if not found then
+    return number;
+  end if;
+  v_new := ordak.take_number(store.code);
+  if exists (select from ordak.tasks as t where t.order_key = v_ours.id and ordak.is_started(t)) then
+    return v_new;
+  end if;
+  update ordak.orders as o set number = v_new where o.id = v_ours.id;
+  update ordak.tasks as t set number = store.letter || v_new || substr(t.number, length(store.letter || free_number.number) + 1)
+  where t.order_key = v_ours.id;
+  perform ordak.audit(null, store.code, 'renumber', v_ours.order_id,
+                      jsonb_build_object('number', free_number.number), jsonb_build_object('number', v_new));
+  return number;
+end
+$$;
+
+
 -- put_order: makes an order what a body of Shopify's says it is, unless a newer one was here. Of an older body only
 -- refunds and a cancellation count.
 --
@@ -197,10 +227,18 @@ $$;
 create function ordak.put_order(store ordak.stores, content jsonb, proven boolean, out outcome text, out order_key bigint)
 language plpgsql set search_path = '' as $$
 declare
-  v_order ordak.orders;
+  v_number constant bigint := (content ->> 'number')::bigint;
+  v_free   bigint;
+  v_order  ordak.orders;
 begin
   perform ordak.lock_shopify_order(store.code, (content ->> 'shopify_order_id')::bigint);
-  v_order := ordak.store_order(store, content);
+  if not exists (select from ordak.orders as o where o.shopify_order_gid = content ->> 'shopify_order_gid') then
+    v_free := ordak.free_number(store, v_number);
+    v_order := ordak.store_order(store, content || jsonb_build_object('number', v_free));
+    if v_free <> v_number then
+      perform ordak.flag(v_order.id, 'number_taken', true);
+    end if;
+  end if;
   if v_order.id is not null then
     outcome := 'created';
     order_key := v_order.id;

@@ -514,3 +514,33 @@ raises       AUTH001; AUTH002 not a Supervisor of its store; VAL001; ORD001; ORD
 role         Supervisor
 example      {"task_number": "B25771-A", "version": 1, "changes": {"cake_writing": "Happy birthday"}}
 $$;
+
+
+create function api.dismiss_flag(order_id text, flag text) returns api.order_change
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_me    ordak.staff_shared;
+  v_order ordak.orders;
+begin
+  v_me := ordak.require_staff('Supervisor');
+  perform ordak.check_text('flag', flag, 50, true);
+  v_order := ordak.lock_order(v_me, order_id);
+  if flag <> all (v_order.flags) then
+    return ordak.order_change(order_id, false);
+  end if;
+  perform ordak.flag(v_order.id, dismiss_flag.flag, false);
+  perform ordak.audit(v_me.id, v_order.store, 'dismiss_flag', v_order.order_id, jsonb_build_object('flag', flag), null);
+  return ordak.order_change(order_id, true);
+end
+$$;
+grant execute on function api.dismiss_flag(text, text) to authenticated;
+comment on function api.dismiss_flag(text, text) is $$
+Takes a flag off an order, once a person has seen to it. What is still so is flagged again by the next delivery.
+
+order_id  of which order
+flag      one of the order's flags
+returns   the order and its tasks; changed is false where it has no such flag
+raises    AUTH001; AUTH002 not a Supervisor of its store; VAL001; ORD001
+role      Supervisor
+example   {"order_id": "bannos-25771", "flag": "changed_when_begun"}
+$$;
