@@ -122,7 +122,8 @@ $$;
 create function ordak.reclassify(product ordak.products) returns int
 language plpgsql set search_path = '' as $$
 declare
-  v_today  constant date := (select ordak.local_day(s.time_zone, now()) from ordak.stores as s where s.code = product.store);
+  v_today  constant date := (
+    select ordak.local_day(s.time_zone, now()) from ordak.stores as s where s.code = product.store);
   v_order  record;
   v_orders int := 0;
 begin
@@ -169,7 +170,8 @@ begin
     and (p.product_id = classify_product.product_id or p.sku = classify_product.sku)
   for update;
   if not found then
-    perform ordak.fail('INV002', 'expected the product_id or the sku of a product, but found another', 'see list_products');
+    perform ordak.fail('INV002', 'expected the product_id or the sku of a product, but found another',
+                       'see list_products');
   elsif v_old.reviewed and v_old.kind = classify_product.kind then
     return (false, ordak.product_of(v_old), 0)::api.product_change;
   end if;

@@ -48,7 +48,8 @@ create function ordak.wanted(v_order ordak.orders, line_id bigint, quantity int,
 language sql stable set search_path = '' as $$
   select case when v_order.cancelled_at is not null then 0 else greatest(0, least(current, quantity - coalesce((
     select sum(r.quantity) from ordak.refund_lines as r
-    where r.store = v_order.store and r.shopify_order_id = v_order.shopify_order_id and r.line_id = wanted.line_id), 0)))::int end
+    where r.store = v_order.store and r.shopify_order_id = v_order.shopify_order_id
+      and r.line_id = wanted.line_id), 0)))::int end
 $$;
 
 
@@ -57,7 +58,8 @@ $$;
 create function ordak.see_products(store text, lines jsonb) returns void
 language sql set search_path = '' as $$
   with seen as (
-    select distinct on (product_id, sku) l.product_id, case when l.product_id is null then l.sku end as sku, l.title, l.kind
+    select distinct on (product_id, sku) l.product_id, case when l.product_id is null then l.sku end as sku, l.title,
+           l.kind
     from jsonb_to_recordset(lines) as l (product_id bigint, sku text, title text, kind text)
     where coalesce(l.product_id::text, l.sku) is not null
   ), added as (
@@ -71,7 +73,8 @@ language sql set search_path = '' as $$
     on conflict do nothing
     returning product_id
   )
-  select ordak.mark('product_image', see_products.store, a.product_id::text) from added as a where a.product_id is not null
+  select ordak.mark('product_image', see_products.store, a.product_id::text)
+  from added as a where a.product_id is not null
 $$;
 
 

@@ -62,9 +62,12 @@ language plpgsql set search_path = '' as $$
 declare
   v_order ordak.orders;
 begin
-  select * into v_order from ordak.orders as o where o.shopify_order_gid = content ->> 'shopify_order_gid' for no key update;
+  select * into v_order from ordak.orders as o
+  where o.shopify_order_gid = content ->> 'shopify_order_gid'
+  for no key update;
   if not found then
-    perform ordak.fail('ORD005', format('order number %s of store %s belongs to another order', content ->> 'number', store.code));
+    perform ordak.fail('ORD005', format('order number %s of store %s belongs to another order',
+                                        content ->> 'number', store.code));
   end if;
   perform ordak.refuse_other_store(store.code, v_order.store);
   return v_order;
@@ -77,11 +80,13 @@ $$;
 create function ordak.adopt_lines(order_key bigint, lines jsonb) returns void
 language sql set search_path = '' as $$
   with ours as (
-    select l.id, l.title, l.variant_title, row_number() over (partition by l.title, l.variant_title order by l.position) as place
+    select l.id, l.title, l.variant_title,
+           row_number() over (partition by l.title, l.variant_title order by l.position) as place
     from ordak.order_lines as l
     where l.order_key = adopt_lines.order_key and l.line_id is null
   ), theirs as (
-    select b.line_id, b.title, b.variant_title, row_number() over (partition by b.title, b.variant_title order by b.line_id) as place
+    select b.line_id, b.title, b.variant_title,
+           row_number() over (partition by b.title, b.variant_title order by b.line_id) as place
     from jsonb_to_recordset(lines) as b (line_id bigint, title text, variant_title text)
   )
   update ordak.order_lines as l set line_id = t.line_id
@@ -181,7 +186,8 @@ begin
   where o.order_key = v_order.id and l.id = o.id and l.wanted <> w.wanted;
   perform ordak.sync_tasks(v_order);
   if was_open and v_order.cancelled_at is not null then
-    perform ordak.change_tasks(null, 'cancel', ordak.tasks_where(v_order.id, false), '{"assignee": null}', v_order.cancel_reason);
+    perform ordak.change_tasks(null, 'cancel', ordak.tasks_where(v_order.id, false), '{"assignee": null}',
+                               v_order.cancel_reason);
   end if;
   perform ordak.flag_unknown(v_order.id);
   perform ordak.flag_conflict(v_order.id);

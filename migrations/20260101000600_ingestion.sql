@@ -50,7 +50,8 @@ create table ordak.webhook_deliveries (
   constraint webhook_deliveries_dead_letter_fkey foreign key (dead_letter) references ordak.dead_letters (id),
   -- All four: a delivery with another header must not pass for this one and be lost.
   constraint webhook_deliveries_key              unique (store, topic, webhook_id, body_digest),
-  constraint webhook_deliveries_outcome_word     check (outcome in ('created', 'updated', 'skipped', 'recorded', 'ignored', 'rejected'))
+  constraint webhook_deliveries_outcome_word     check (outcome in (
+    'created', 'updated', 'skipped', 'recorded', 'ignored', 'rejected'))
 );
 create index webhook_deliveries_order_key_idx on ordak.webhook_deliveries (order_key);
 create index webhook_deliveries_dead_letter_idx on ordak.webhook_deliveries (dead_letter);
@@ -142,18 +143,18 @@ language sql stable set search_path = '' as $$
 $$;
 
 
--- shown_store: the store that the body of an order shows to be its own, by the first of these that it shows: the host of
--- its status page, an order that is known to be a store's, products that a store has. Null where it shows nothing.
+-- shown_store: the store that the body of an order shows to be its own, by the first of these that it shows: an order that
+-- is known to be a store's, the host of its status page, products that a store has. Null where it shows nothing.
 create function ordak.shown_store(store ordak.stores, content jsonb) returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_shown text;
   v_known text[];
 begin
-  select s.code into v_shown from ordak.stores as s where s.shop_domain = content ->> 'shop_host';
+  select o.store into v_shown from ordak.orders as o
+  where o.shopify_order_gid = content ->> 'shopify_order_gid' and 'unproven_store' <> all (o.flags);
   if not found then
-    select o.store into v_shown from ordak.orders as o
-    where o.shopify_order_gid = content ->> 'shopify_order_gid' and 'unproven_store' <> all (o.flags);
+    select s.code into v_shown from ordak.stores as s where s.shop_domain = content ->> 'shop_host';
   end if;
   if v_shown is null then
     select array_agg(distinct p.store) into v_known
@@ -180,7 +181,8 @@ begin
   end if;
   v_shown := ordak.shown_store(store, content);
   if v_shown <> store.code then
-    perform ordak.fail('ORD005', format('expected an order of store %s, but found that its body is of %s', store.code, v_shown));
+    perform ordak.fail('ORD005', format('expected an order of store %s, but found that its body is of %s',
+                                        store.code, v_shown));
   end if;
   return v_shown is not null;
 end
@@ -264,11 +266,13 @@ language plpgsql set search_path = '' as $$
 begin
   -- The topic is a header: any body that we were sent once could be sent again under it, and would stop the store.
   if uninstalled ->> 'myshopify_domain' is distinct from store.shop_domain then
-    perform ordak.fail('ORD005', format('expected the body to name the shop of store %s, but found another or none', store.code));
+    perform ordak.fail('ORD005', format('expected the body to name the shop of store %s, but found another or none',
+                                        store.code));
   end if;
   update ordak.stores as s set stopped_at = now(), stop_reason = 'the app was uninstalled'
   where s.code = store.code and s.stopped_at is null;
-  perform ordak.alert('store_stopped', store.code, store.code, 'the app was uninstalled from the shop; install it, then call resume_store');
+  perform ordak.alert('store_stopped', store.code, store.code,
+                      'the app was uninstalled from the shop; install it, then call resume_store');
 end
 $$;
 
@@ -281,7 +285,8 @@ $$;
 create function ordak.take(store ordak.stores, content jsonb, proven boolean, out outcome text, out order_key bigint)
 language plpgsql set search_path = '' as $$
 declare
-  v_kind constant text  := case jsonb_typeof(content) when 'string' then content #>> '{}' else (select jsonb_object_keys(content)) end;
+  v_kind constant text  := case jsonb_typeof(content) when 'string' then content #>> '{}'
+                                                      else (select jsonb_object_keys(content)) end;
   v_what constant jsonb := case jsonb_typeof(content) when 'object' then content -> v_kind end;
 begin
   outcome := 'recorded';
@@ -350,8 +355,7 @@ begin
     values (v_store.code, left(delivery ->> 'topic', 100), left(reason, 1000), v_body, sha256(v_body), content)
     -- Its reason may be another by now, and its body purged: the newest is the one that still holds.
     on conflict on constraint dead_letters_body_key do update set
-      reason = excluded.reason, body = excluded.body, content = excluded.content, received_at = excluded.received_at,
-      replayed_at = null
+      reason = excluded.reason, body = excluded.body, content = excluded.content, received_at = excluded.received_at
     returning l.id into v_letter;
     update ordak.webhook_deliveries set dead_letter = v_letter where id = v_delivery;
   end if;
@@ -387,7 +391,8 @@ begin
     perform ordak.fail('VAL001', 'expected most to be 1 to 50000, but found ' || coalesce(most::text, 'none'));
   end if;
   delete from ordak.webhook_deliveries as d
-  where d.id in (select o.id from ordak.webhook_deliveries as o where o.received_at < before order by o.received_at limit most);
+  where d.id in (select o.id from ordak.webhook_deliveries as o
+                 where o.received_at < before order by o.received_at limit most);
   get diagnostics v_cleaned.deliveries = row_count;
   update ordak.dead_letters as l set body = null, content = null
   where l.id in (select o.id from ordak.dead_letters as o

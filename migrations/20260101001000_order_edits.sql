@@ -316,7 +316,8 @@ declare
 begin
   v_order := ordak.store_order(store, content);
   if v_order.id is null then
-    perform ordak.fail('ORD005', format('order number %s of store %s belongs to another order', content ->> 'number', store.code));
+    perform ordak.fail('ORD005', format('order number %s of store %s belongs to another order',
+                                        content ->> 'number', store.code));
   end if;
   return v_order.order_id;
 end
@@ -407,7 +408,8 @@ language sql immutable set search_path = '' as $$
     union all
     select field, jsonb_build_object('value', value, 'shopify', said, 'now', said)
     from jsonb_each(changes) as c (field, value)
-    cross join lateral (select case when overrides ? field then overrides -> field -> 'now' else old -> field end) as s (said)
+    cross join lateral (
+      select case when overrides ? field then overrides -> field -> 'now' else old -> field end) as s (said)
     where value is distinct from said
   ) as kept
 $$;

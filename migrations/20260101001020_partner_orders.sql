@@ -20,9 +20,7 @@ begin
     return ordak.repeated_order(store, key, sha256);
   end if;
   select * into v_order from ordak.orders as o where o.shopify_order_gid = content ->> 'shopify_order_gid';
-  if v_order.store <> partner_repeat.store then
-    perform ordak.fail('ORD005', format('expected an order of store %s, but found that it stands in %s', store, v_order.store));
-  end if;
+  perform ordak.refuse_other_store(store, v_order.store);
   return v_order.order_id;
 end
 $$;
@@ -49,7 +47,8 @@ begin
   if v_new then
     v_id := ordak.new_order(v_store, ordak.partner_order(v_store.code, content) || case
       when content ->> 'shopify_order_gid' is null
-      then jsonb_build_object('idempotency_key', v_key, 'request_sha256', v_sha256) else '{"idempotency_key": null}' end);
+      then jsonb_build_object('idempotency_key', v_key, 'request_sha256', v_sha256)
+      else '{"idempotency_key": null}' end);
   end if;
   return jsonb_build_object(
     'store', v_store.code, 'order_id', v_id, 'status', case when v_new then 'created' else 'skipped' end,

@@ -484,3 +484,48 @@ fn more_cakes_than_can_be_made_are_kept_as_a_dead_letter() {
         assert_eq!(open_tasks(&order).await.len(), 1);
     });
 }
+
+/// Calls `create_order` as the function for partners does.
+async fn partner_order(content: &Value) -> Answer {
+    let stack = &shared().stack;
+    let key = &stack.keys.service_role;
+    let url = format!("{}/rest/v1/rpc/create_order", stack.url());
+    let request = client().post(url).header("apikey", key).bearer_auth(key);
+    Answer::to(request.json(&json!({"content": content, "request_id": "msg_1"}))).await
+}
+
+#[test]
+fn a_partners_order_becomes_shopifys_and_the_cakes_that_are_begun_are_the_same() {
+    run(async {
+        let cook = Person::staff("Supervisor", Some("bannos")).await;
+        let order = Order::new(BANNOS, number());
+        let line = |title: &str, quantity: i64| {
+            json!({"product_id": null, "sku": null, "title": title, "variant_title": "Large / Vanilla", "kind": "cake",
+                   "quantity": quantity, "size": "Large", "flavour": "Vanilla", "cake_writing": null, "properties": []})
+        };
+        let content = json!({
+            "store": "bannos", "idempotency_key": null, "shopify_order_id": order.id, "number": order.number,
+            "shopify_order_gid": format!("gid://shopify/Order/{}", order.id), "customer_name": "Ada",
+            "due_date": null, "delivery_method": "Pickup", "notes": null, "flags": ["no_due_date"],
+            "lines": [line("Fudge Cake", 1), line("Matcha Cake", 2)],
+        });
+        // Shopify's own delivery may come at the same instant; whoever is first, it is one order.
+        let (first, second) = tokio::join!(partner_order(&content), partner_order(&content));
+        let mut said = [first.said(), second.said()];
+        said.sort();
+        assert_eq!(said, ["200 created", "200 skipped"]);
+        let [a, b, c] = ["A", "B", "C"].map(|letter| format!("B{}-{letter}", order.number));
+        cook.does("print_ticket", json!({"task_number": b})).await;
+        let lines = [("Matcha Cake", 2), ("Fudge Cake", 1)];
+        let lines = lines.map(|(title, units)| Line::new(title, "Large / Vanilla", units)).to_vec();
+        let body = order.clone().lines(lines).body();
+        assert_eq!(deliver("orders/create", BANNOS, &body).await.said(), "200 updated");
+        let mut open = open_tasks(&order).await;
+        open.sort();
+        assert_eq!(open, [a, b, c]);
+        let row = order_row(&order).await;
+        assert_eq!(json!([row["customer_name"], row["flags"]]), json!(["Mia Sample", []]));
+        assert_eq!(deliver("orders/create", BANNOS, &body).await.said(), "200 skipped");
+        assert_eq!(partner_order(&content).await.said(), "200 skipped");
+    });
+}

@@ -295,3 +295,39 @@ fn a_cake_that_changes_once_it_is_begun_follows_and_is_flagged_and_a_complete_on
         assert_eq!(flags(&order).await, json!(["changed_when_begun"]));
     });
 }
+
+#[test]
+fn who_prints_a_ticket_while_its_cake_is_taken_back_is_told_so() {
+    run(async {
+        let cook = Person::staff("Supervisor", Some("bannos")).await;
+        let (order, mut body) = taken(BANNOS, 2).await;
+        body["line_items"][0]["current_quantity"] = 1.into();
+        let mut locker = database(&shared().stack).await;
+        let lock = locker.transaction().await.unwrap();
+        let sql = "select from ordak.orders where shopify_order_id = $1 for no key update";
+        lock.execute(sql, &[&order.id]).await.unwrap();
+        // Behind the lock the delivery stands first, and makes of two cakes one, which goes by the order's number.
+        let waiting = async |calls: i64| {
+            let sql = "select count(*) from pg_locks as l join pg_stat_activity as a using (pid)
+                       where not l.granted and l.locktype in ('transactionid', 'tuple')
+                         and a.query ilike any (array['%print_ticket%', '%ingest%'])";
+            until("calls behind the lock", async || {
+                (count(queries().await, sql).await >= calls).then_some(())
+            })
+            .await;
+        };
+        let print = async {
+            waiting(1).await;
+            let print =
+                async || cook.rpc("print_ticket", json!({"task_number": number_of(&order, "-B")})).await;
+            let commit = async {
+                waiting(2).await;
+                lock.commit().await.unwrap();
+            };
+            tokio::join!(print(), commit).0
+        };
+        let ((), answer) = tokio::join!(update(BANNOS, &mut body, 1), print);
+        assert_eq!(answer.said(), "404 ORD001");
+        assert_eq!(open_tasks(&order).await, [number_of(&order, "")]);
+    });
+}

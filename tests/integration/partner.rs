@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ordak_core::route::ORDERS;
 use serde_json::{Value, json};
 use xtask::stack::order::{Line, Order};
 
@@ -428,7 +429,7 @@ async fn a_message_is_good_for_five_minutes_either_way(host: Host) {
 }
 
 fn variant(host: Host, variant: Variant) -> String {
-    shared().url(host, ordak_core::route::ORDERS.function, variant, ordak_core::route::ORDERS.path)
+    shared().url(host, ORDERS.function, variant, ORDERS.path)
 }
 
 async fn several_secrets_are_valid_during_a_rotation(host: Host) {
@@ -468,7 +469,7 @@ async fn without_its_secret_the_function_answers_500(host: Host) {
         assert_eq!(answer.said(), "500 SYS003");
         assert!(!answer.body.to_string().contains("SECRET"), "{answer:?}");
     }
-    let log = shared().log(host, ordak_core::route::ORDERS.function, Variant::NoSecret);
+    let log = shared().log(host, ORDERS.function, Variant::NoSecret);
     log_line(&log, "that names the variable", |line| {
         line["detail"] == "missing or empty: ORDAK_ORDERS_SECRET"
     })
@@ -487,7 +488,7 @@ async fn a_database_that_is_away_or_silent_is_answered_in_time(host: Host) {
 }
 
 async fn every_request_writes_one_log_line(host: Host) {
-    let (name, id) = (ordak_core::route::ORDERS.function, unique("logged"));
+    let (name, id) = (ORDERS.function, unique("logged"));
     let order = with(cake(), json!({"idempotency_key": unique("key")}));
     let cases = [
         (order.clone(), "right", json!(["info", 200, "created", "bannos", "create_order", null])),

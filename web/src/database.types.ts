@@ -8,9 +8,10 @@ export type Database = {
   api: {
     Tables: Record<never, never>;
     Views: {
-      /** Who changed what, and from what to what; old and new hold the fields that changed. */
+      /** Who changed what, and from what to what, in the order of id; old and new hold the fields that changed. */
       audit_log: {
         Row: {
+          id: number | null;
           at: string | null;
           store: string | null;
           action: string | null;
@@ -22,7 +23,7 @@ export type Database = {
         };
         Relationships: [];
       };
-      /** The orders of the caller's stores, one row each. */
+      /** The orders of the caller's stores, one row each. Look them up by order_id, number, gid, placed_at or due_date, which have an index; the queue and get_order are what screens are made of. */
       orders: {
         Row: {
           order_id: string | null;
@@ -154,6 +155,11 @@ export type Database = {
         Args: { content: Json; request_id: string };
         Returns: Json;
       };
+      /** Takes a flag off an order, once a person has seen to it. What is still so is flagged again by the next delivery. */
+      dismiss_flag: {
+        Args: { flag: string; order_id: string };
+        Returns: Database["api"]["CompositeTypes"]["order_change"];
+      };
       /** Corrects what an order says. Its tasks follow at once. */
       edit_order: {
         Args: { changes: Json; order_id: string; version: number };
@@ -244,7 +250,7 @@ export type Database = {
         Args: { reason: string };
         Returns: boolean;
       };
-      /** What to print on a task's ticket, or on the slip of a cake that is packed. The first time in Filling it also starts Filling. */
+      /** What to print on a task's ticket, or on the slip of a cake that is packed. In Filling it also starts Filling, unless that has begun. */
       print_ticket: {
         Args: { task_number: string };
         Returns: Database["api"]["CompositeTypes"]["ticket"];
@@ -299,20 +305,25 @@ export type Database = {
         Args: { settings: Json; store: string };
         Returns: Database["api"]["CompositeTypes"]["settings_change"];
       };
-      /** Deactivates a member of staff who has left, or activates one who is back. */
+      /** Deactivates a member of staff who has left, or activates one who is back. Who leaves is on shift no more, and nobody is assigned to what was theirs. */
       set_active: {
         Args: { active: boolean; staff_id: string };
         Returns: Database["api"]["CompositeTypes"]["staff_change"];
       };
       /** Gives a member of staff another role and store. */
       set_role: {
-        Args: { role: string; staff_id: string; store?: string | null };
+        Args: { role: string; staff_id: string; store: string };
         Returns: Database["api"]["CompositeTypes"]["staff_change"];
       };
       /** Notes where a cake stands, in any stage, while on hold and once complete. */
       set_storage: {
         Args: { location: string; task_number: string };
         Returns: Database["api"]["CompositeTypes"]["task_change"];
+      };
+      /** Says what a member of staff is paid an hour. */
+      set_wage: {
+        Args: { hourly_rate: number; staff_id: string };
+        Returns: Database["api"]["CompositeTypes"]["staff_change"];
       };
       /** What everyone has worked, by name. A shift belongs to the day of its store on which it began. One that lasts counts up to now, and for twelve hours at most. */
       shift_totals: {

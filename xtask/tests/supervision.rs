@@ -284,13 +284,16 @@ fn the_demo_shows_the_main_job_and_leaves_nothing_running() {
     let expected = [
         "Bannos: one cake 200 created 200 created",
         "Flourlane: three cakes and candles, to be split 200 created 200 created",
+        "Bannos: the first order gets a second cake 200 updated 200 updated",
+        "Flourlane: what was cancelled is created, late 200 skipped 200 skipped",
+        "Bannos: two cakes for a partner 200 created 200 created",
         "the first delivery again 200 skipped 200 skipped",
         "a forged signature 401 AUTH001 401 AUTH001",
         "a store that is not ours 401 AUTH001 401 AUTH001",
         "a body that breaks off, rightly signed 200 rejected 200 rejected",
         "a topic that we do not act on 200 ignored 200 ignored",
-        "bannos-25771 Mia Sample 15/12/2026 Pickup B25771 Filling",
-        "flourlane-18617 Mia Sample 15/12/2026 Pickup F18617-A F18617-B F18617-C Filling",
+        "bannos-25771 Mia Sample 15/12/2026 Pickup B25771-A B25771-B Filling",
+        "flourlane-18617 Mia Sample 15/12/2026 Pickup F18617-A F18617-B Filling",
         "flourlane-18618 Mia Sample 14/12/2026 Pickup F18618 Filling",
         "Everything was as expected.",
     ];

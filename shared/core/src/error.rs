@@ -171,7 +171,7 @@ impl Error {
             details: self.details.as_ref().map(Cow::Borrowed),
             hint: self.hint.as_deref().map(Into::into),
         };
-        // Four strings always serialize; were it otherwise, the code alone is still true.
+        // Strings and lists of them always serialize; were it otherwise, the code alone is still true.
         serde_json::to_string(&body).unwrap_or_else(|_| format!(r#"{{"code":"{}"}}"#, self.code.as_str()))
     }
 }
