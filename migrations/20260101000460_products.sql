@@ -11,6 +11,8 @@ create table ordak.products (
   kind               text        not null,
   -- Whether a person has said what it is; until then the kind is what the title suggests.
   reviewed           boolean     not null default false,
+  -- Whether a signature has shown that it is this store's; others are evidence of nothing.
+  proven             boolean     not null default false,
   image_url          text,
   -- The version of the products/update that this row shows; null where there was none yet.
   shopify_updated_at timestamptz,
@@ -118,7 +120,8 @@ $$;
 
 
 -- reclassify: has a store's orders follow what a product was found to be: those of the last 90 days that are not
--- cancelled. No cake is made for an order whose day is over. Returns how many there were.
+-- cancelled. No cake is made for an order whose day is over, and none of more cakes than can be made. At most so many at
+-- once that nobody waits long; returns how many there were.
 create function ordak.reclassify(product ordak.products) returns int
 language plpgsql set search_path = '' as $$
 declare
@@ -134,7 +137,11 @@ begin
       and exists (
         select from ordak.order_lines as l
         where l.order_key = o.id and l.kind <> product.kind and ordak.is_product(product, l.product_id, l.sku))
+      and (product.kind <> 'cake' or (
+        select sum(l.wanted) from ordak.order_lines as l
+        where l.order_key = o.id and (l.kind = 'cake' or ordak.is_product(product, l.product_id, l.sku))) <= 500)
     order by o.id
+    limit 200
     for no key update
   loop
     update ordak.order_lines as l set kind = product.kind
@@ -153,8 +160,9 @@ create function api.classify_product(
 language plpgsql security definer set search_path = '' as $$
 declare
   v_me  ordak.staff_shared;
-  v_old ordak.products;
-  v_new ordak.products;
+  v_old    ordak.products;
+  v_new    ordak.products;
+  v_orders int;
 begin
   v_me := ordak.require_staff('Supervisor', store);
   perform ordak.check_store(store, true);
@@ -172,28 +180,29 @@ begin
   if not found then
     perform ordak.fail('INV002', 'expected the product_id or the sku of a product, but found another',
                        'see list_products');
-  elsif v_old.reviewed and v_old.kind = classify_product.kind then
-    return (false, ordak.product_of(v_old), 0)::api.product_change;
   end if;
-  update ordak.products as p set kind = classify_product.kind, reviewed = true where p.id = v_old.id
-  returning * into v_new;
-  perform ordak.audit(v_me.id, store, 'classify_product', coalesce(v_old.product_id::text, v_old.sku),
-    jsonb_build_object('kind', v_old.kind), jsonb_build_object('kind', v_new.kind));
-  return (true, ordak.product_of(v_new), ordak.reclassify(v_new))::api.product_change;
+  v_new := v_old;
+  if not v_old.reviewed or v_old.kind <> classify_product.kind then
+    update ordak.products as p set kind = classify_product.kind, reviewed = true where p.id = v_old.id
+    returning * into v_new;
+    perform ordak.audit(v_me.id, store, 'classify_product', coalesce(v_old.product_id::text, v_old.sku),
+      jsonb_build_object('kind', v_old.kind), jsonb_build_object('kind', v_new.kind));
+  end if;
+  v_orders := ordak.reclassify(v_new);
+  return (v_new is distinct from v_old or v_orders > 0, ordak.product_of(v_new), v_orders)::api.product_change;
 end
 $$;
 grant execute on function api.classify_product(text, text, bigint, text) to authenticated;
 comment on function api.classify_product(text, text, bigint, text) is $$
-Says what a product is. Orders of the last 90 days follow at once: cakes become tasks where their day is not over, what
-is none loses those that nobody has begun.
+Says what a product is. Orders of the last 90 days follow, 200 at a call: cakes become tasks where their day is not over,
+what is none loses those that nobody has begun. Call it again until no order follows any more.
 
 store       the code of the store
 kind        cake, accessory or ignored
 product_id  Shopify's id of the product
 sku         in its place, for what is sold without an id
 returns     the product, and how many orders follow
-raises      AUTH001; AUTH002 not a Supervisor of the store; VAL001; INV002 no such product; ORD004 more cakes in an order
-            than can be made
+raises      AUTH001; AUTH002 not a Supervisor of the store; VAL001; INV002 no such product
 role        Supervisor
 example     {"store": "bannos", "product_id": 7513594, "kind": "cake"}
 $$;

@@ -55,8 +55,13 @@ $$;
 
 -- see_products: remembers products that no order has named before, with a guess of what they are, and has their pictures
 -- looked up, which takes too long for a delivery.
-create function ordak.see_products(store text, lines jsonb) returns void
+--
+-- proven    whether the order is known to be the store's, and so its products
+create function ordak.see_products(store text, lines jsonb, proven boolean) returns void
 language sql set search_path = '' as $$
+  update ordak.products as p set proven = true
+  where see_products.proven and p.store = see_products.store and not p.proven
+    and p.product_id in (select (line ->> 'product_id')::bigint from jsonb_array_elements(lines) as line);
   with seen as (
     select distinct on (product_id, sku) l.product_id, case when l.product_id is null then l.sku end as sku, l.title,
            l.kind
@@ -64,8 +69,8 @@ language sql set search_path = '' as $$
     where coalesce(l.product_id::text, l.sku) is not null
   ), added as (
     -- In one order everywhere, or two orders with the same new products could wait for each other.
-    insert into ordak.products (store, product_id, sku, title, kind)
-    select see_products.store, s.product_id, s.sku, s.title, s.kind
+    insert into ordak.products (store, product_id, sku, title, kind, proven)
+    select see_products.store, s.product_id, s.sku, s.title, s.kind, see_products.proven
     from seen as s
     where not exists (select from ordak.products as p where p.store = see_products.store
                       and (p.product_id = s.product_id or p.sku = s.sku))
@@ -79,10 +84,13 @@ $$;
 
 
 -- put_lines: writes an order's lines as a body says they are, but that a person's word for what a product is counts.
-create function ordak.put_lines(v_order ordak.orders, lines jsonb) returns void
+create function ordak.put_lines(v_order ordak.orders, lines jsonb, proven boolean) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_over constant boolean := coalesce(v_order.due_date < (
+    select ordak.local_day(s.time_zone, now()) from ordak.stores as s where s.code = v_order.store), false);
 begin
-  perform ordak.see_products(v_order.store, lines);
+  perform ordak.see_products(v_order.store, lines, proven);
   insert into ordak.order_lines as l (
     order_key, line_id, position, product_id, variant_id, sku, title, variant_title, kind, quantity, current, wanted,
     fulfilled, price, size, flavour, cake_writing, properties
@@ -104,7 +112,9 @@ begin
     and (p.product_id = b.product_id or b.product_id is null and p.sku = b.sku)
   on conflict on constraint order_lines_line_key do update set
     position = excluded.position, product_id = excluded.product_id, variant_id = excluded.variant_id,
-    sku = excluded.sku, title = excluded.title, variant_title = excluded.variant_title, kind = excluded.kind,
+    sku = excluded.sku, title = excluded.title, variant_title = excluded.variant_title,
+    -- What was found to be a cake after its day is made for nobody any more.
+    kind = case when v_over and excluded.kind = 'cake' then l.kind else excluded.kind end,
     quantity = excluded.quantity, current = excluded.current, wanted = excluded.wanted,
     fulfilled = excluded.fulfilled, price = excluded.price, size = excluded.size, flavour = excluded.flavour,
     cake_writing = excluded.cake_writing, properties = excluded.properties;
@@ -234,6 +244,15 @@ end
 $$;
 
 
+-- drop_untouched: deletes the tasks of an order that nobody has touched: no event, no edit, not begun.
+create function ordak.drop_untouched(order_key bigint) returns void
+language sql set search_path = '' as $$
+  delete from ordak.tasks as t
+  where t.order_key = drop_untouched.order_key and t.overrides = '{}' and not ordak.is_started(t)
+    and not exists (select from ordak.stage_events as e where e.task = t.id)
+$$;
+
+
 -- sync_tasks: makes an order's tasks agree with what is wanted of its lines.
 --
 -- What nobody has touched is made anew, so that the same order ends with the same tasks whatever came in between. The
@@ -248,10 +267,17 @@ begin
     where l.order_key = v_order.id
       and (select count(*) from ordak.tasks as t where t.line_key = l.id and t.withdrawn_at is null)
           <> ordak.cakes(v_order, l)
+  ) or exists (
+    -- The lines stand in another order than when the letters were given.
+    select from (
+      select l.position, lag(l.position) over (order by t.id) as before
+      from ordak.tasks as t
+      join ordak.order_lines as l on l.id = t.line_key
+      where t.order_key = v_order.id and t.withdrawn_at is null
+    ) as p
+    where p.before > p.position
   ) then
-    delete from ordak.tasks as t
-    where t.order_key = v_order.id and t.overrides = '{}' and not ordak.is_started(t)
-      and not exists (select from ordak.stage_events as e where e.task = t.id);
+    perform ordak.drop_untouched(v_order.id);
     if v_order.cancelled_at is null then
       v_surplus := ordak.withdraw_tasks(v_order);
       perform ordak.make_tasks(v_order);

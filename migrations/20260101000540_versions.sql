@@ -56,8 +56,8 @@ $$;
 
 
 -- order_there: the order that a body is about, locked. Raises ORD005 where there is none, for then another one has its
--- number, and where it stands in another store.
-create function ordak.order_there(store ordak.stores, content jsonb) returns ordak.orders
+-- number, and where it stands in another store, unless that one only took it for its own.
+create function ordak.order_there(store ordak.stores, content jsonb, proven boolean) returns ordak.orders
 language plpgsql set search_path = '' as $$
 declare
   v_order ordak.orders;
@@ -68,6 +68,10 @@ begin
   if not found then
     perform ordak.fail('ORD005', format('order number %s of store %s belongs to another order',
                                         content ->> 'number', store.code));
+  end if;
+  if v_order.store <> store.code and proven
+     and (v_order.content_sha256 is null or 'unproven_store' = any (v_order.flags)) then
+    return ordak.move_order(v_order, store, (content ->> 'number')::bigint);
   end if;
   perform ordak.refuse_other_store(store.code, v_order.store);
   return v_order;
@@ -114,7 +118,7 @@ $$;
 
 
 -- renew_order: writes what a newer body says into an order, but for what people have changed. A cancellation stays.
-create function ordak.renew_order(v_old ordak.orders, content jsonb) returns ordak.orders
+create function ordak.renew_order(v_old ordak.orders, content jsonb, proven boolean) returns ordak.orders
 language plpgsql set search_path = '' as $$
 declare
   v_overrides constant jsonb := ordak.overridden(v_old.overrides, content);
@@ -145,7 +149,16 @@ begin
   update ordak.order_lines as l set current = 0
   where l.order_key = v_old.id and l.current > 0 and not exists (
     select from jsonb_array_elements(content -> 'lines') as b (line) where (b.line ->> 'line_id')::bigint = l.line_id);
-  perform ordak.put_lines(v_order, content -> 'lines');
+  perform ordak.put_lines(v_order, content -> 'lines', proven);
+  if v_old.content_sha256 is null and v_order.number <> (content ->> 'number')::bigint then
+    perform ordak.flag(v_order.id, 'number_taken', true);
+  end if;
+  -- A ticket shows these too.
+  if (v_old.due_date, v_old.customer_name, v_old.delivery_method) is distinct from
+     (v_order.due_date, v_order.customer_name, v_order.delivery_method)
+     and exists (select from ordak.tasks as t where t.order_key = v_order.id and t.stage <> 'Complete' and ordak.is_started(t)) then
+    perform ordak.flag(v_order.id, 'changed_when_begun', true);
+  end if;
   return v_order;
 end
 $$;
@@ -153,7 +166,9 @@ $$;
 
 -- store_order: writes an order in normal form that is not there yet, its lines and its tasks; an empty row where it is
 -- there, or another has its number.
-create function ordak.store_order(store ordak.stores, content jsonb) returns ordak.orders
+--
+-- proven    whether what was signed shows that it is the store's
+create function ordak.store_order(store ordak.stores, content jsonb, proven boolean default false) returns ordak.orders
 language plpgsql set search_path = '' as $$
 declare
   v_order ordak.orders;
@@ -162,7 +177,7 @@ begin
   v_order := ordak.add_order(store, content);
   if v_order.id is not null then
     perform ordak.keep_refunds(store.code, v_order.shopify_order_id, content -> 'refund_lines');
-    perform ordak.put_lines(v_order, content -> 'lines');
+    perform ordak.put_lines(v_order, content -> 'lines', proven);
     perform ordak.make_tasks(v_order);
     perform ordak.flag_unknown(v_order.id);
   end if;
@@ -195,31 +210,72 @@ end
 $$;
 
 
--- free_number: sees to it that an order of Shopify's can have its number, which its customer was told: an order of ours
--- that has it and that nobody has begun gets another. Returns the number that Shopify's order has then: where the other
--- one was begun, its tickets stay right, and Shopify's order gets the next number of the store.
-create function ordak.free_number(store ordak.stores, number bigint) returns bigint
+-- renumber: gives an order that nobody has begun another number, and its tasks with it. Whoever knew it by the old one
+-- must be told, hence the flag; and an edit of what was read under the old number fails.
+create function ordak.renumber(v_order ordak.orders, letter text, number bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update ordak.orders as o set number = renumber.number, version = o.version + 1 where o.id = v_order.id;
+  update ordak.tasks as t
+  set number = letter || renumber.number || substr(t.number, length(letter || v_order.number) + 1)
+  where t.order_key = v_order.id;
+  perform ordak.flag(v_order.id, 'number_taken', true);
+  perform ordak.audit(null, v_order.store, 'renumber', v_order.order_id,
+                      jsonb_build_object('number', v_order.number), jsonb_build_object('number', renumber.number));
+end
+$$;
+
+
+-- free_number: the number that an order of Shopify's can have: its own, which its customer was told, where it is free or can
+-- be made so; else the next one of the store.
+--
+-- Another order gives it up where its store's Shopify has not confirmed it and nobody has begun it. An order that is not
+-- shown to be the store's takes no number from anybody. Two that are confirmed keep their quarrel: it ends as ORD005.
+create function ordak.free_number(store ordak.stores, number bigint, proven boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
-  v_ours ordak.orders;
-  v_new  bigint;
+  v_holder ordak.orders;
+  v_next   bigint;
 begin
-  select * into v_ours from ordak.orders as o
-  where o.store = free_number.store.code and o.number = free_number.number and o.shopify_order_gid is null
+  select * into v_holder from ordak.orders as o
+  where o.store = free_number.store.code and o.number = free_number.number
   for no key update;
   if not found then
     return number;
+  elsif proven and v_holder.content_sha256 is not null and 'unproven_store' <> all (v_holder.flags) then
+    return number;
   end if;
-  v_new := ordak.take_number(store.code);
-  if exists (select from ordak.tasks as t where t.order_key = v_ours.id and ordak.is_started(t)) then
-    return v_new;
+  v_next := ordak.take_number(store.code);
+  if not proven or exists (select from ordak.tasks as t where t.order_key = v_holder.id and ordak.is_started(t)) then
+    return v_next;
   end if;
-  update ordak.orders as o set number = v_new where o.id = v_ours.id;
-  update ordak.tasks as t set number = store.letter || v_new || substr(t.number, length(store.letter || free_number.number) + 1)
-  where t.order_key = v_ours.id;
-  perform ordak.audit(null, store.code, 'renumber', v_ours.order_id,
-                      jsonb_build_object('number', free_number.number), jsonb_build_object('number', v_new));
+  perform ordak.renumber(v_holder, store.letter, v_next);
   return number;
+end
+$$;
+
+
+-- move_order: gives an order that was taken for another store's to the store whose it is shown to be, as if it had never
+-- been taken: what Shopify says comes next. Raises ORD005 where people have worked on it already.
+create function ordak.move_order(v_order ordak.orders, store ordak.stores, number bigint) returns ordak.orders
+language plpgsql set search_path = '' as $$
+declare
+  v_free constant bigint := ordak.free_number(store, number, true);
+  v_new  ordak.orders;
+begin
+  perform ordak.drop_untouched(v_order.id);
+  if exists (select from ordak.tasks as t where t.order_key = v_order.id) then
+    perform ordak.refuse_other_store(store.code, v_order.store);
+  end if;
+  update ordak.refund_lines as r set store = move_order.store.code
+  where r.store = v_order.store and r.shopify_order_id = v_order.shopify_order_id;
+  update ordak.orders as o
+  set store = move_order.store.code, number = v_free, content_sha256 = null, shopify_updated_at = null,
+      version = o.version + 1
+  where o.id = v_order.id
+  returning * into v_new;
+  perform ordak.audit(null, store.code, 'move_order', v_new.order_id, jsonb_build_object('order_id', v_order.order_id), null);
+  return v_new;
 end
 $$;
 
@@ -234,37 +290,35 @@ create function ordak.put_order(store ordak.stores, content jsonb, proven boolea
 language plpgsql set search_path = '' as $$
 declare
   v_number constant bigint := (content ->> 'number')::bigint;
-  v_free   bigint;
   v_order  ordak.orders;
 begin
   perform ordak.lock_shopify_order(store.code, (content ->> 'shopify_order_id')::bigint);
-  if not exists (select from ordak.orders as o where o.shopify_order_gid = content ->> 'shopify_order_gid') then
-    v_free := ordak.free_number(store, v_number);
-    v_order := ordak.store_order(store, content || jsonb_build_object('number', v_free));
-    if v_free <> v_number then
-      perform ordak.flag(v_order.id, 'number_taken', true);
-    end if;
+  perform ordak.lock_products(store.code, true);
+  -- Twice: somebody may be giving its number away at this instant, which is seen only once they have.
+  for v_try in 1 .. 2 loop
+    exit when exists (select from ordak.orders as o where o.shopify_order_gid = content ->> 'shopify_order_gid');
+    v_order := ordak.store_order(
+      store, content || jsonb_build_object('number', ordak.free_number(store, v_number, proven)), proven);
+    exit when v_order.id is not null;
+  end loop;
+  outcome := 'created';
+  if v_order.id is null then
+    v_order := ordak.order_there(store, content, proven);
+    outcome := case when ordak.update_order(v_order, content, proven) then 'updated' else 'skipped' end;
   end if;
-  if v_order.id is not null then
-    outcome := 'created';
-    order_key := v_order.id;
-    if not proven then
-      perform ordak.flag(order_key, 'unproven_store', true);
-    end if;
-  else
-    v_order := ordak.order_there(store, content);
-    order_key := v_order.id;
-    outcome := case when ordak.update_order(v_order, content) then 'updated' else 'skipped' end;
-    if proven then
-      perform ordak.flag(order_key, 'unproven_store', false);
-    end if;
+  order_key := v_order.id;
+  if proven or outcome = 'created' then
+    perform ordak.flag(order_key, 'unproven_store', not proven);
+  end if;
+  if outcome = 'created' and v_order.number <> v_number then
+    perform ordak.flag(order_key, 'number_taken', true);
   end if;
 end
 $$;
 
 
 -- update_order: takes from a body what is newer in it than what is here. False where that is nothing.
-create function ordak.update_order(v_old ordak.orders, content jsonb) returns boolean
+create function ordak.update_order(v_old ordak.orders, content jsonb, proven boolean) returns boolean
 language plpgsql set search_path = '' as $$
 declare
   v_said  constant timestamptz := (content ->> 'updated_at')::timestamptz;
@@ -281,7 +335,7 @@ begin
   end if;
   v_added := ordak.keep_refunds(v_old.store, v_old.shopify_order_id, content -> 'refund_lines');
   if v_newer then
-    v_order := ordak.renew_order(v_old, content);
+    v_order := ordak.renew_order(v_old, content, proven);
   elsif v_old.cancelled_at is null and content ->> 'cancelled_at' is not null then
     update ordak.orders as o
     set cancelled_at = (content ->> 'cancelled_at')::timestamptz, cancel_reason = content ->> 'cancel_reason'

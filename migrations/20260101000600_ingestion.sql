@@ -144,7 +144,8 @@ $$;
 
 
 -- shown_store: the store that the body of an order shows to be its own, by the first of these that it shows: an order that
--- is known to be a store's, the host of its status page, products that a store has. Null where it shows nothing.
+-- is known to be a store's, the host of its status page, products that one store alone is shown to have. Null where it
+-- shows nothing.
 create function ordak.shown_store(store ordak.stores, content jsonb) returns text
 language plpgsql stable set search_path = '' as $$
 declare
@@ -152,15 +153,16 @@ declare
   v_known text[];
 begin
   select o.store into v_shown from ordak.orders as o
-  where o.shopify_order_gid = content ->> 'shopify_order_gid' and 'unproven_store' <> all (o.flags);
+  where o.shopify_order_gid = content ->> 'shopify_order_gid' and 'unproven_store' <> all (o.flags)
+    and o.content_sha256 is not null;
   if not found then
     select s.code into v_shown from ordak.stores as s where s.shop_domain = content ->> 'shop_host';
   end if;
   if v_shown is null then
     select array_agg(distinct p.store) into v_known
     from jsonb_array_elements(content -> 'lines') as line
-    join ordak.products as p on p.product_id = (line ->> 'product_id')::bigint;
-    v_shown := case when store.code = any (v_known) then store.code else v_known[1] end;
+    join ordak.products as p on p.product_id = (line ->> 'product_id')::bigint and p.proven;
+    v_shown := case when cardinality(v_known) = 1 then v_known[1] end;
   end if;
   return v_shown;
 end
@@ -236,15 +238,19 @@ $$;
 
 
 -- take_product: keeps what Shopify says of a product; what a person said that it is stays.
-create function ordak.take_product(store ordak.stores, product jsonb) returns void
+--
+-- proven    whether the store's own secret signed it: the body itself does not say whose product it is
+create function ordak.take_product(store ordak.stores, product jsonb, proven boolean) returns void
 language sql set search_path = '' as $$
-  insert into ordak.products as p (store, product_id, title, kind, image_url, shopify_updated_at)
+  insert into ordak.products as p (store, product_id, title, kind, image_url, shopify_updated_at, proven)
   values (store.code, (product ->> 'product_id')::bigint, product ->> 'title', product ->> 'kind', product ->> 'image_url',
-          (product ->> 'updated_at')::timestamptz)
+          (product ->> 'updated_at')::timestamptz, take_product.proven)
   on conflict on constraint products_product_key do update set
     title = excluded.title, image_url = excluded.image_url, shopify_updated_at = excluded.shopify_updated_at,
-    kind = case when p.reviewed then p.kind else excluded.kind end
-  where coalesce(p.shopify_updated_at < excluded.shopify_updated_at, true)
+    kind = case when p.reviewed then p.kind else excluded.kind end, proven = p.proven or excluded.proven
+  -- Shopify's clock has whole seconds: of two in one, the same one counts whichever comes first.
+  where coalesce((p.shopify_updated_at, p.title, coalesce(p.image_url, ''))
+                 < (excluded.shopify_updated_at, excluded.title, coalesce(excluded.image_url, '')), true)
 $$;
 
 
@@ -256,18 +262,24 @@ language sql set search_path = '' as $$
           (level ->> 'available')::bigint, (level ->> 'updated_at')::timestamptz)
   on conflict on constraint levels_seen_pkey do update set
     available = excluded.available, shopify_updated_at = excluded.shopify_updated_at, seen_at = now()
-  where s.shopify_updated_at < excluded.shopify_updated_at
+  where (s.shopify_updated_at, coalesce(s.available, -1)) < (excluded.shopify_updated_at, coalesce(excluded.available, -1))
 $$;
 
 
 -- take_uninstall: stops a store whose shop has removed our app: its token is void, so nothing can be sent to it.
-create function ordak.take_uninstall(store ordak.stores, uninstalled jsonb) returns void
+create function ordak.take_uninstall(store ordak.stores, uninstalled jsonb, body_digest text) returns void
 language plpgsql set search_path = '' as $$
 begin
   -- The topic is a header: any body that we were sent once could be sent again under it, and would stop the store.
   if uninstalled ->> 'myshopify_domain' is distinct from store.shop_domain then
     perform ordak.fail('ORD005', format('expected the body to name the shop of store %s, but found another or none',
                                         store.code));
+  end if;
+  -- Nor under another id: a body that stopped the store once must not stop it again after it was resumed.
+  if (select count(*) from ordak.webhook_deliveries as d
+      where d.store = take_uninstall.store.code and d.topic = 'app/uninstalled'
+        and d.body_digest = take_uninstall.body_digest) > 1 then
+    return;
   end if;
   update ordak.stores as s set stopped_at = now(), stop_reason = 'the app was uninstalled'
   where s.code = store.code and s.stopped_at is null;
@@ -279,10 +291,14 @@ $$;
 
 -- take: does what a delivery's content says.
 --
--- content   one field, which names the kind: see ordak-core, order::Content
+-- content     one field, which names the kind: see ordak-core, order::Content
+-- proven      whether what was signed shows that it is the store's
+-- body_digest what the delivery is known by beside its id
 -- outcome   created, updated, skipped, recorded or ignored
 -- Raises ORD004 and ORD005 for what can never be taken.
-create function ordak.take(store ordak.stores, content jsonb, proven boolean, out outcome text, out order_key bigint)
+create function ordak.take(
+  store ordak.stores, content jsonb, proven boolean, body_digest text, out outcome text, out order_key bigint
+)
 language plpgsql set search_path = '' as $$
 declare
   v_kind constant text  := case jsonb_typeof(content) when 'string' then content #>> '{}'
@@ -294,9 +310,9 @@ begin
     when 'order'       then select * into outcome, order_key from ordak.put_order(store, v_what, proven);
     when 'refund'      then select * into outcome, order_key from ordak.take_refund(store, v_what);
     when 'edit'        then select * into outcome, order_key from ordak.take_edit(store, v_what);
-    when 'product'     then perform ordak.take_product(store, v_what);
+    when 'product'     then perform ordak.take_product(store, v_what, proven);
     when 'level'       then perform ordak.take_level(store, v_what);
-    when 'uninstalled' then perform ordak.take_uninstall(store, v_what);
+    when 'uninstalled' then perform ordak.take_uninstall(store, v_what, body_digest);
     when 'ignored'     then outcome := 'ignored';
   end case;
 end
@@ -314,10 +330,11 @@ begin
   v_store := ordak.store_of(delivery);
   v_delivery := ordak.record_delivery(v_store.code, delivery, 'recorded');
   if v_delivery is not null then
-    v_proven := content -> 'order' is null or ordak.is_proven(v_store, delivery, content -> 'order');
+    v_proven := case when content ? 'order' then ordak.is_proven(v_store, delivery, content -> 'order')
+                     else delivery ->> 'secret_store' is not null end;
     update ordak.webhook_deliveries as d
     set outcome = t.outcome, order_key = t.order_key
-    from ordak.take(v_store, content, v_proven) as t
+    from ordak.take(v_store, content, v_proven, delivery ->> 'body_digest') as t
     where d.id = v_delivery;
   end if;
   return ordak.delivery_answer(v_store.code, delivery, v_delivery is null);
@@ -355,7 +372,9 @@ begin
     values (v_store.code, left(delivery ->> 'topic', 100), left(reason, 1000), v_body, sha256(v_body), content)
     -- Its reason may be another by now, and its body purged: the newest is the one that still holds.
     on conflict on constraint dead_letters_body_key do update set
-      reason = excluded.reason, body = excluded.body, content = excluded.content, received_at = excluded.received_at
+      reason = excluded.reason, body = excluded.body, content = excluded.content, received_at = excluded.received_at,
+      -- It came again after it was replayed, and was refused again: it waits for somebody again.
+      replayed_at = null
     returning l.id into v_letter;
     update ordak.webhook_deliveries set dead_letter = v_letter where id = v_delivery;
   end if;

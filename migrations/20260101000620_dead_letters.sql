@@ -106,7 +106,7 @@ declare
 begin
   select * into strict v_store from ordak.stores as s where s.code = letter.store;
   -- An Admin has looked at it, which is what proves that the store is right.
-  select * into outcome, order_key from ordak.take(v_store, letter.content, true);
+  select * into outcome, order_key from ordak.take(v_store, letter.content, true, null);
 exception when data_exception or integrity_constraint_violation then
   perform ordak.fail('ORD004', format('the database refused the data (%s)', sqlstate));
 end
@@ -147,8 +147,8 @@ $$;
 grant execute on function api.replay_dead_letter(uuid) to authenticated;
 comment on function api.replay_dead_letter(uuid) is $$
 Takes a dead letter after all, once its cause is gone: the store's row is right, or an Admin has found that the order is
-the store's. Where another order has its number, that cannot pass, for numbers are on tickets: cancel the other order and
-take this one by hand, or keep to the other and leave the letter. Works also while writing is paused.
+the store's. Where another order of Shopify's has its number, that cannot pass: take this one by hand under another. Works
+also while writing is paused.
 
 letter_id  which one, see list_dead_letters
 returns    what became of it; changed is false where it was replayed before

@@ -195,7 +195,9 @@ begin
   perform ordak.require_store(me, v_task.store);
   perform from ordak.orders as o where o.id = v_task.order_key for no key update;
   -- Read again, by its number: whoever had the lock before may have changed it, or made it anew.
-  select * into v_task from ordak.tasks as t where t.number = lock_task.task_number for update;
+  select * into v_task from ordak.tasks as t
+  where t.number = lock_task.task_number and t.order_key = v_task.order_key
+  for update;
   if not found then
     perform ordak.fail('ORD001', 'expected the number of a task, but found that of one which is wanted no more', 'see find_task');
   end if;

@@ -537,7 +537,7 @@ end
 $$;
 grant execute on function api.dismiss_flag(text, text) to authenticated;
 comment on function api.dismiss_flag(text, text) is $$
-Takes a flag off an order, once a person has seen to it. What is still so is flagged again by the next delivery.
+Takes a flag off an order, once a person has seen to it. What the next delivery still shows is flagged again.
 
 order_id  of which order
 flag      one of the order's flags

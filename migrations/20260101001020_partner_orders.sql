@@ -16,8 +16,9 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_order ordak.orders;
 begin
-  if content ->> 'shopify_order_gid' is null then
-    return ordak.repeated_order(store, key, sha256);
+  v_order.order_id := ordak.repeated_order(store, key, sha256);
+  if v_order.order_id is not null or content ->> 'shopify_order_gid' is null then
+    return v_order.order_id;
   end if;
   select * into v_order from ordak.orders as o where o.shopify_order_gid = content ->> 'shopify_order_gid';
   perform ordak.refuse_other_store(store, v_order.store);
@@ -29,7 +30,8 @@ $$;
 create function api.create_order(content jsonb, request_id text) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_key    constant text := coalesce(content ->> 'idempotency_key', request_id);
+  v_key    constant text := coalesce(
+    content ->> 'idempotency_key', case when content ->> 'shopify_order_gid' is null then request_id end);
   -- Two names for one request: the partner's own, and the one that is signed with it.
   v_sha256 constant bytea := sha256(convert_to((content - 'idempotency_key')::text, 'UTF8'));
   v_store  ordak.stores;
@@ -45,10 +47,8 @@ begin
   v_id := ordak.partner_repeat(v_store.code, content, v_key, v_sha256);
   v_new := v_id is null;
   if v_new then
-    v_id := ordak.new_order(v_store, ordak.partner_order(v_store.code, content) || case
-      when content ->> 'shopify_order_gid' is null
-      then jsonb_build_object('idempotency_key', v_key, 'request_sha256', v_sha256)
-      else '{"idempotency_key": null}' end);
+    v_id := ordak.new_order(v_store, ordak.partner_order(v_store.code, content) || jsonb_build_object(
+      'idempotency_key', v_key, 'request_sha256', case when v_key is not null then v_sha256 end));
   end if;
   return jsonb_build_object(
     'store', v_store.code, 'order_id', v_id, 'status', case when v_new then 'created' else 'skipped' end,

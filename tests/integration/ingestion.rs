@@ -308,6 +308,7 @@ fn an_order_that_shows_nothing_of_its_store_is_taken_and_flagged_until_it_does()
         update(FLOURLANE, &mut body, 1).await;
         // Taken or not, it is no evidence for itself.
         assert_eq!(deliver("orders/updated", FLOURLANE, &body).await.said(), "200 skipped");
+        assert_eq!(order_row(&order).await["flags"], json!(["unproven_store"]));
         let webhook = Webhook::new("orders/updated", FLOURLANE, body.clone());
         let bytes = serde_json::to_vec(&body).unwrap();
         let url = shared().variant(Host::Deno, Variant::OwnSecret);
@@ -332,7 +333,8 @@ fn an_order_whose_body_shows_another_store_is_kept_as_a_dead_letter() {
             assert_eq!(deliver(topic, BANNOS, &body).await.said(), "200 rejected", "{topic}");
         }
         // By its product, which Bannos has sold before and Flourlane has not.
-        let (_, first) = without_evidence(BANNOS);
+        let (_, mut first) = without_evidence(BANNOS);
+        first["order_status_url"] = format!("https://{BANNOS}/1/orders/2").into();
         assert_eq!(deliver("orders/create", BANNOS, &first).await.said(), "200 created");
         let (second, mut body) = without_evidence(BANNOS);
         body["line_items"][0]["product_id"] = first["line_items"][0]["product_id"].clone();
@@ -524,7 +526,10 @@ fn a_partners_order_becomes_shopifys_and_the_cakes_that_are_begun_are_the_same()
         open.sort();
         assert_eq!(open, [a, b, c]);
         let row = order_row(&order).await;
-        assert_eq!(json!([row["customer_name"], row["flags"]]), json!(["Mia Sample", []]));
+        assert_eq!(
+            json!([row["customer_name"], row["flags"]]),
+            json!(["Mia Sample", ["changed_when_begun"]])
+        );
         assert_eq!(deliver("orders/create", BANNOS, &body).await.said(), "200 skipped");
         assert_eq!(partner_order(&content).await.said(), "200 skipped");
     });

@@ -2,17 +2,25 @@
 
 use serde_json::{Value, json};
 use xtask::stack::order::Order;
+use xtask::stack::shopify::Webhook;
 
 use crate::support::*;
 
-/// An order taken by hand under a number: its id and its task's number.
+/// An order of two cakes taken by hand under a number: its id and its first task's number.
 async fn by_hand(supervisor: &Person, number: i64) -> (String, String) {
-    let cakes = json!([{"product_title": "Bliss Cake", "quantity": 1}]);
-    let arguments =
-        json!({"store": "bannos", "customer_name": "Ada", "cakes": cakes, "number": format!("B{number}")});
-    let made = supervisor.does("create_manual_order", arguments).await;
+    let made = supervisor.does("create_manual_order", request(number)).await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     (text(&made["order"]["order_id"]), text(&made["tasks"][0]["task_number"]))
+}
+
+fn request(number: i64) -> Value {
+    let cakes = json!([{"product_title": "Bliss Cake", "quantity": 2}]);
+    json!({"store": "bannos", "customer_name": format!("Held {number}"), "cakes": cakes, "number": format!("B{number}")})
+}
+
+/// The order of a customer, as a supervisor reads it.
+async fn of_customer(supervisor: &Person, number: i64) -> Value {
+    supervisor.read(&format!("orders?customer_name=eq.Held%20{number}")).await.body[0].clone()
 }
 
 #[test]
@@ -20,21 +28,85 @@ fn an_order_of_shopifys_has_its_number_and_what_was_taken_by_hand_gets_another()
     run(async {
         let supervisor = Person::staff("Supervisor", Some("bannos")).await;
         let order = Order::new(BANNOS, number());
-        let (by_hand, _) = by_hand(&supervisor, order.number).await;
-        assert_eq!(by_hand, format!("bannos-{}", order.number));
+        let (id, _) = by_hand(&supervisor, order.number).await;
+        assert_eq!(id, format!("bannos-{}", order.number));
 
         let answer = send(&shared().webhooks(Host::Deno), &create(&order)).await;
-        assert_eq!((answer.said(), &answer.body["order_id"]), ("200 created".to_owned(), &json!(by_hand)));
-        let renumbered = supervisor
-            .read(&format!("orders?customer_name=eq.Ada&source=eq.manual&number=gte.{}", 900_000))
-            .await;
-        let newest =
-            renumbered.body.as_array().unwrap().iter().map(|row| row["number"].as_i64().unwrap()).max();
-        let moved =
-            supervisor.does("get_order", json!({"order_id": format!("bannos-{}", newest.unwrap())})).await;
-        assert_eq!(moved["tasks"][0]["task_number"], format!("B{}", newest.unwrap()));
+        assert_eq!((answer.said(), &answer.body["order_id"]), ("200 created".to_owned(), &json!(id)));
+        let moved = of_customer(&supervisor, order.number).await;
+        assert_eq!((&moved["flags"], &moved["version"]), (&json!(["number_taken"]), &json!(2)), "{moved}");
+        let number = moved["number"].as_i64().unwrap();
+        assert!(number >= 900_000);
+        let whole = supervisor.does("get_order", json!({"order_id": format!("bannos-{number}")})).await;
+        let tasks: Vec<_> =
+            whole["tasks"].as_array().unwrap().iter().map(|task| task["task_number"].clone()).collect();
+        assert_eq!(tasks, [format!("B{number}-A"), format!("B{number}-B")]);
         let again = send(&shared().webhooks(Host::Deno), &create(&order)).await;
         assert_eq!(again.said(), "200 skipped", "the same body in another delivery");
+    });
+}
+
+/// The number is being given away at the very instant that Shopify's order comes for it.
+#[test]
+fn a_number_that_is_given_away_meanwhile_is_freed_too() {
+    run(async {
+        let supervisor = Person::staff("Supervisor", Some("bannos")).await;
+        for _ in 0..10 {
+            let order = Order::new(BANNOS, number());
+            let (made, answer) =
+                tokio::join!(supervisor.rpc("create_manual_order", request(order.number)), async {
+                    send(&shared().webhooks(Host::Deno), &create(&order)).await
+                },);
+            // Whoever comes second: Shopify's order is taken, under its own number.
+            assert_eq!(answer.said(), "200 created", "{answer:?}");
+            assert_eq!(answer.body["order_id"], format!("bannos-{}", order.number));
+            assert!(["200 ", "409 ORD005"].contains(&made.said().as_str()), "{made:?}");
+        }
+    });
+}
+
+/// Headers are not signed: what only claims to be a store's takes no number there, and does not prove itself.
+#[test]
+fn an_order_that_shows_no_store_takes_no_number_and_gives_way_to_the_one_that_does() {
+    run(async {
+        let supervisor = Person::staff("Supervisor", None).await;
+        let (held, order) = (number(), Order::new(FLOURLANE, number()));
+        by_hand(&supervisor, held).await;
+        let product = order.id % 1_000_000_000 + 9_000_000_000_000;
+        let mut body = Order { number: held, ..order.clone() }.body();
+        body["line_items"][0]["product_id"] = product.into();
+        body["order_status_url"] = Value::Null;
+        let sent = async |shop: &str, body: &Value| {
+            send(&shared().webhooks(Host::Deno), &Webhook::new("orders/create", shop, body.clone())).await
+        };
+        // Flourlane's order under Bannos' domain, twice: it does not prove itself by having been here.
+        for (word, again) in [("200 created", false), ("200 skipped", true)] {
+            let answer = sent(BANNOS, &body).await;
+            assert_eq!(answer.said(), word);
+            let id = answer.body["order_id"].as_str().unwrap().to_owned();
+            assert_ne!(id, format!("bannos-{held}"), "the number stays with who has it");
+            let row = supervisor.read(&format!("orders?order_id=eq.{id}")).await;
+            let flags = row.body[0]["flags"].as_array().unwrap().clone();
+            for flag in ["number_taken", "unproven_store"] {
+                assert!(flags.contains(&json!(flag)), "{flag}, again {again}: {flags:?}");
+            }
+        }
+        // Its own store shows that it is its own: it moves there.
+        body["order_status_url"] = format!("https://{FLOURLANE}/1/orders/2").into();
+        let answer = sent(FLOURLANE, &body).await;
+        assert_eq!(
+            (answer.said(), &answer.body["order_id"]),
+            ("200 updated".into(), &json!(format!("flourlane-{held}")))
+        );
+        let tasks = supervisor.read(&format!("tasks?order_id=eq.flourlane-{held}")).await;
+        assert_eq!(tasks.body[0]["task_number"], format!("F{held}"));
+        assert_eq!(tasks.body.as_array().unwrap().len(), 1);
+        // And another order of that product under the wrong domain is refused from now on.
+        let mut other = Order::new(FLOURLANE, number()).body();
+        other["line_items"][0]["product_id"] = product.into();
+        other["order_status_url"] = Value::Null;
+        assert_eq!(sent(BANNOS, &other).await.said(), "200 rejected");
+        assert_eq!(sent(FLOURLANE, &other).await.said(), "200 created");
     });
 }
 

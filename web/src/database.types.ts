@@ -125,7 +125,7 @@ export type Database = {
         Args: { order_id: string; reason: string };
         Returns: Database["api"]["CompositeTypes"]["order_change"];
       };
-      /** Says what a product is. Orders of the last 90 days follow at once: cakes become tasks where their day is not over, what is none loses those that nobody has begun. */
+      /** Says what a product is. Orders of the last 90 days follow, 200 at a call: cakes become tasks where their day is not over, what is none loses those that nobody has begun. Call it again until no order follows any more. */
       classify_product: {
         Args: { kind: string; product_id?: number | null; sku?: string | null; store: string };
         Returns: Database["api"]["CompositeTypes"]["product_change"];
@@ -155,7 +155,7 @@ export type Database = {
         Args: { content: Json; request_id: string };
         Returns: Json;
       };
-      /** Takes a flag off an order, once a person has seen to it. What is still so is flagged again by the next delivery. */
+      /** Takes a flag off an order, once a person has seen to it. What the next delivery still shows is flagged again. */
       dismiss_flag: {
         Args: { flag: string; order_id: string };
         Returns: Database["api"]["CompositeTypes"]["order_change"];
@@ -280,7 +280,7 @@ export type Database = {
         Args: { order_id: string };
         Returns: Database["api"]["CompositeTypes"]["order_change"];
       };
-      /** Takes a dead letter after all, once its cause is gone: the store's row is right, or an Admin has found that the order is the store's. Where another order has its number, that cannot pass, for numbers are on tickets: cancel the other order and take this one by hand, or keep to the other and leave the letter. Works also while writing is paused. */
+      /** Takes a dead letter after all, once its cause is gone: the store's row is right, or an Admin has found that the order is the store's. Where another order of Shopify's has its number, that cannot pass: take this one by hand under another. Works also while writing is paused. */
       replay_dead_letter: {
         Args: { letter_id: string };
         Returns: Database["api"]["CompositeTypes"]["replayed"];

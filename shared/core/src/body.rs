@@ -147,7 +147,11 @@ impl<'a> Part<'a> for Pairs<'a> {
         let pair = |(name, value): (Json<'a>, Json<'a>)| Pair { name: Some(name), value: value.present() };
         match json.entries() {
             Some(entries) => Ok(Pairs(entries.map(pair).collect())),
-            None => Vec::read(json).map(Pairs),
+            None => {
+                // What is no pair is kept all the same, under its own name.
+                let pair = |item| Pair::read(item).unwrap_or(Pair { name: Some(item), value: Some(item) });
+                Ok(Pairs(json.items().ok_or(json)?.map(pair).collect()))
+            }
         }
     }
 }

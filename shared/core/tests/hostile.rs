@@ -176,7 +176,8 @@ fn depth_is_no_attack() {
     };
     let taken = normalise(order(&line(&format!(r#"{{"name":"Nested","value":{deep}}}"#)), &deep).as_bytes());
     assert_eq!(taken.unwrap().lines[0].properties[0].value, "[".repeat(2_000));
-    assert!(normalise(order(&line(&deep), "1").as_bytes()).is_err());
+    let taken = normalise(order(&line(&deep), "1").as_bytes());
+    assert_eq!(taken.unwrap().lines[0].properties[0].value, "[".repeat(2_000));
     for name in ["a", "id", "data", "order", "shopMoney", "nodes", "order_edit", "image", "products"] {
         let open = format!("{{\"{name}\":");
         let deep = open.repeat(10_000) + "1" + &"}".repeat(10_000);

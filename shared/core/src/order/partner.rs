@@ -315,7 +315,10 @@ impl Form {
 
     fn properties(&mut self, raw: Raw<'_>) -> Vec<Property> {
         let count = raw.and_then(Json::items).map_or(0, Iterator::count);
-        let pairs = raw.map(|raw| raw.items().ok_or(raw).and_then(|_| Pairs::read(raw)));
+        let pairs = raw.map(|raw| {
+            let objects = raw.items().is_some_and(|mut items| items.all(|item| item.entries().is_some()));
+            if objects { Pairs::read(raw) } else { Err(raw) }
+        });
         match pairs.transpose() {
             Ok(pairs) if count <= MAX_PROPERTIES => return properties(pairs.as_ref(), &mut self.flags),
             _ => self.wrong("properties", "a list of at most 100 objects with a name and a value"),
