@@ -247,7 +247,7 @@ create trigger stage_events_append_only before update or delete or truncate on o
 create function ordak.touch() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  new.updated_at := clock_timestamp();
+  new.updated_at := now();
   return new;
 end
 $$;

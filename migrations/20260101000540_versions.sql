@@ -180,6 +180,7 @@ begin
     perform ordak.put_lines(v_order, content -> 'lines', proven);
     perform ordak.make_tasks(v_order);
     perform ordak.flag_unknown(v_order.id);
+    perform ordak.reserve(v_order.id);
   end if;
   return v_order;
 end
@@ -206,6 +207,7 @@ begin
   end if;
   perform ordak.flag_unknown(v_order.id);
   perform ordak.flag_conflict(v_order.id);
+  perform ordak.reserve(v_order.id);
 end
 $$;
 

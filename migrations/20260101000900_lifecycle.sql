@@ -53,6 +53,9 @@ begin
   select c.id, v_at, actor, action, c.from_stage, c.stage, c.pass, c.assignee, c.storage, reason
   from changed as c
   order by c.id;
+  if change ? 'stage' then
+    perform ordak.follow_stages(tasks);
+  end if;
 end
 $$;
 
@@ -330,7 +333,7 @@ example      {"task_number": "B25771-A", "stage": "Filling"}
 $$;
 
 
-create function api.return_to_decorating(task_number text, reason text) returns api.task_change
+create function api.return_to_decorating(task_number text, reason text, remake boolean default false) returns api.task_change
 language plpgsql security definer set search_path = '' as $$
 declare
   v_me   ordak.staff_shared;
@@ -352,15 +355,19 @@ begin
   perform ordak.expect_stage(v_task, 'Packing');
   perform ordak.change_tasks(v_me.id, 'return', array[v_task.id], jsonb_build_object(
     'stage', 'Decorating', 'pass', v_task.pass + 1, 'assignee', null), reason);
+  if remake then
+    perform ordak.remake(v_task.id);
+  end if;
   return ordak.task_change(v_task.number, true);
 end
 $$;
-grant execute on function api.return_to_decorating(text, text) to authenticated;
-comment on function api.return_to_decorating(text, text) is $$
+grant execute on function api.return_to_decorating(text, text, boolean) to authenticated;
+comment on function api.return_to_decorating(text, text, boolean) is $$
 Sends a cake in Packing back to Decorating. That opens a new pass with times of its own, and nobody is assigned yet.
 
 task_number  such as B25771-A
 reason       what is wrong with it, 1 to 500 characters
+remake       whether it is decorated anew, which uses up its decoration once more; false for a repair
 returns      the task; changed is false where it has been sent back already
 raises       AUTH001; AUTH002 not a Supervisor, or another store; VAL001; ORD001; ORD002 not in Packing, or on hold;
              ORD003 complete or cancelled
@@ -678,6 +685,7 @@ begin
   end if;
   perform ordak.change_order(v_me, 'cancel_order', v_order, jsonb_build_object(
     'cancelled_at', clock_timestamp(), 'cancel_reason', reason));
+  perform ordak.reserve(v_order.id);
   perform ordak.change_tasks(v_me.id, 'cancel', v_open, '{"assignee": null}', reason);
   perform ordak.change_tasks(v_me.id, 'cancel', v_done, reason => reason);
   return ordak.order_change(v_order.order_id, true);

@@ -451,6 +451,7 @@ begin
       flags = v_new.flags, version = v_old.version + 1
   where o.id = v_old.id;
   perform ordak.flag_conflict(v_old.id);
+  perform ordak.reserve(v_old.id);
   perform ordak.audit_edit(v_me.id, v_old.store, 'edit_order', v_old.order_id, to_jsonb(v_old), to_jsonb(v_new));
   return ordak.order_change(order_id, true);
 end

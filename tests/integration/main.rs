@@ -31,3 +31,5 @@ mod reading;
 mod scale;
 mod settings;
 mod shifts;
+mod stock;
+mod stock_model;
