@@ -925,30 +925,41 @@ comment on type api.inventory is
   'What can be sold of an item: ats is never below 0, and null for what is made to order of nothing that is counted';
 
 
--- inventory_of: what can be sold of items in a store; of all stores what their bills have in common. Raises VAL001 and
--- INV002.
+-- inventory_of: what can be sold of items in a store, in the order of their SKUs; of all stores what their bills have in
+-- common. A product is the item that the store's own rule names, or else the one for all. Raises VAL001 and INV002.
 create function ordak.inventory_of(skus text[], product_id bigint, store text) returns setof api.inventory
 language plpgsql stable set search_path = '' as $$
 declare
-  v_items bigint[];
+  v_items   bigint[];
+  v_unknown int[];
 begin
   if (skus is null) = (product_id is null) or cardinality(skus) not between 1 and 100 then
     perform ordak.fail('VAL001', 'expected 1 to 100 skus, or a product_id, but found another');
   end if;
   perform ordak.check_store(store);
-  v_items := array(
-    select i.id from ordak.items as i where i.sku = any (skus)
-    union
-    select r.item from ordak.match_rules as r
-    where r.product_id = inventory_of.product_id and (r.store is null or r.store = inventory_of.store));
-  if cardinality(v_items) < coalesce((select count(distinct s) from unnest(skus) as s), 1) then
-    perform ordak.fail('INV002', 'expected what we have an item for, but found another', 'see list_items');
+  if product_id is not null then
+    v_items := array(
+      select r.item from ordak.match_rules as r
+      where r.product_id = inventory_of.product_id and (r.store is null or r.store = inventory_of.store)
+      order by r.store nulls last limit 1);
+    if v_items = '{}' then
+      perform ordak.fail('INV002', 'expected a product that a rule names the item of, but found another', 'see list_match_rules');
+    end if;
+  else
+    select array_agg(i.id order by s.place), array_agg(s.place order by s.place) filter (where i.id is null)
+    into v_items, v_unknown
+    from unnest(skus) with ordinality as s (sku, place) left join ordak.items as i using (sku);
+    if v_unknown is not null then
+      perform ordak.fail('INV002', format('expected SKUs of items, but found %s of %s that are none, in place %s',
+                         cardinality(v_unknown), cardinality(skus), array_to_string(v_unknown, ', ')), 'see list_items');
+    end if;
   end if;
   return query
     select i.sku, a.store, i.on_hand, i.held + i.blocked, i.buffer, greatest(a.ats, 0 * a.ats)
-    from ordak.ats(v_items, array_fill(inventory_of.store, array[cardinality(v_items)])) as a
+    from ordak.ats(array(select distinct unnest(v_items)), array_fill(inventory_of.store, array[cardinality(v_items)])) as a
     join ordak.items as i on i.id = a.item
-    order by i.sku;
+    join unnest(v_items) with ordinality as w (item, place) on w.item = a.item
+    order by w.place;
 end
 $$;
 
@@ -970,7 +981,7 @@ What can be sold of items.
 skus        1 to 100 SKUs of items
 product_id  in their place, Shopify's id of a product
 store       in which store; left out for the caller's
-returns     one row each, by SKU
+returns     one row each, in the order of the SKUs
 raises      AUTH001; AUTH002 another store; VAL001; INV002 no such item, or product
 role        Staff
 example     {"skus": ["CAKE-1"], "store": "bannos"}
@@ -992,7 +1003,7 @@ What can be sold of items, for requests that a function has found to be signed.
 skus        1 to 100 SKUs of items
 product_id  in their place, Shopify's id of a product
 store       in which store; left out for what they have in common
-returns     one row each, by SKU
+returns     one row each, in the order of the SKUs
 raises      AUTH001; VAL001; INV002 no such item, or product
 role        service
 example     {"skus": ["CAKE-1"]}

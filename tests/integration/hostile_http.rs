@@ -428,7 +428,7 @@ async fn nothing_of_a_body_stands_in_a_log(host: Host) {
 
 /// A store that nobody waits for while the test keeps it locked; answers with its code.
 async fn store_of_its_own(host: Host, mark: &str) -> String {
-    let letter = if host == Host::Deno { "V" } else { "W" };
+    let letter = if host == Host::Deno { "V" } else { "D" };
     let code = format!("quiet_{}", letter.to_lowercase());
     let sql = "insert into ordak.stores (code, name, shop_domain, letter, time_zone)
                values ($1, $1, $2, $3, 'Australia/Sydney')";

@@ -18,6 +18,7 @@ mod gateway;
 mod hostile;
 mod hostile_http;
 mod ingestion;
+mod inventory;
 mod lifecycle;
 mod numbers;
 mod order_edits;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ordak_core::route::{HEALTH, ORDERS, ROUTES, WEBHOOKS_SHOPIFY};
+use ordak_core::route::{HEALTH, INVENTORY, ORDERS, ROUTES, WEBHOOKS_SHOPIFY};
 use ordak_core::signature::sign;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -64,14 +64,16 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     })
 });
 
-/// The functions that run on both hosts: each as it is deployed, the one that crashes, and those that take orders in
-/// several circumstances.
+/// The functions that run on both hosts: each as it is deployed, the one that crashes, and those that check a caller's
+/// credentials in several circumstances.
 fn started() -> impl Iterator<Item = (&'static str, Variant)> {
     let plain = ROUTES.iter().map(|route| route.function).chain([CRASH_FUNCTION]);
     let webhooks = Variant::ODD.iter().map(|variant| (WEBHOOKS_SHOPIFY.function, *variant));
     let orders = [Variant::Nowhere, Variant::Silent, Variant::NoSecret, Variant::OwnSecret];
     let orders = orders.map(|variant| (ORDERS.function, variant));
-    plain.map(|name| (name, Variant::Plain)).chain(webhooks).chain(orders)
+    let inventory = [Variant::Nowhere, Variant::NoSecret, Variant::WrongKey, Variant::NewKey];
+    let inventory = inventory.map(|variant| (INVENTORY.function, variant));
+    plain.map(|name| (name, Variant::Plain)).chain(webhooks).chain(orders).chain(inventory)
 }
 
 /// The runtimes that every function runs on.
@@ -96,9 +98,9 @@ pub enum Variant {
     NoSecret,
     /// With a secret of Flourlane's own and several of partners', in rotation.
     OwnSecret,
-    /// With a key that is none.
+    /// With keys that are none.
     WrongKey,
-    /// With a key of the new style, as hosted projects list it.
+    /// With keys of the new style, as hosted projects list them.
     NewKey,
 }
 
@@ -126,6 +128,7 @@ impl Variant {
             Variant::NoSecret => {
                 set("SHOPIFY_WEBHOOK_SECRET", " ");
                 set("ORDAK_ORDERS_SECRET", "whsec_, ");
+                set("ORDAK_SIGNING_SECRET", "");
             }
             Variant::OwnSecret => {
                 set("SHOPIFY_FLOURLANE_WEBHOOK_SECRET", "old, matcha");
@@ -134,8 +137,13 @@ impl Variant {
             Variant::NewKey => {
                 set("SUPABASE_SERVICE_ROLE_KEY", "");
                 set("SUPABASE_SECRET_KEYS", &format!(r#"{{"default":"{}"}}"#, stack.keys.secret));
+                set("SUPABASE_ANON_KEY", "");
+                set("SUPABASE_PUBLISHABLE_KEYS", &format!(r#"{{"default":"{}"}}"#, stack.keys.publishable));
             }
-            Variant::WrongKey => set("SUPABASE_SERVICE_ROLE_KEY", "sb_secret_guess"),
+            Variant::WrongKey => {
+                set("SUPABASE_SERVICE_ROLE_KEY", "sb_secret_guess");
+                set("SUPABASE_ANON_KEY", "sb_publishable_guess");
+            }
         }
         env
     }

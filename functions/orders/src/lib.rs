@@ -37,17 +37,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response,
 async fn receive(call: &mut Call<Orders>) -> Result<Reply, Error> {
     let settings = call.settings.clone();
     let body = call.body().await?;
-    let [id, timestamp, signatures] =
-        ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| call.header(name));
-    let [id, timestamp, signatures] = [&id, &timestamp, &signatures].map(Option::as_deref);
-    settings.keys.verify(id, timestamp, signatures, &body, call.seconds()).map_err(|rejection| {
-        Error::new(Code::AUTH001, format!("expected a signature of this body, but found {rejection}"))
-            .hint("sign as Standard Webhooks 1.0 has it, with the secret that you were given")
-    })?;
+    let request_id = &call.verify(&settings.keys, &body)?;
 
     let content = &partner::read(&body).map_err(invalid)?;
     call.order_number = content.number;
-    let request_id = id.unwrap_or_default();
     let done = call.rpc(&settings.database, &CreateOrder { content, request_id }).await?;
     Ok(call.done(done))
 }

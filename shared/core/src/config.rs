@@ -34,7 +34,7 @@ pub struct Reader<'a> {
 pub struct Database {
     /// The project's URL, without a slash at its end.
     pub url: String,
-    /// The service key: a legacy JWT or an `sb_secret_…` key.
+    /// A legacy JWT, or an `sb_secret_…` or `sb_publishable_…` key.
     key: String,
 }
 
@@ -67,18 +67,33 @@ impl<'a> Reader<'a> {
         Some(value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// `SUPABASE_URL`, and `SUPABASE_SERVICE_ROLE_KEY` or else the default of `SUPABASE_SECRET_KEYS`.
+    /// The database as the service: `SUPABASE_URL`, and `SUPABASE_SERVICE_ROLE_KEY` or else the default of
+    /// `SUPABASE_SECRET_KEYS`.
     pub fn database(&mut self) -> Database {
+        self.with_key(
+            ["SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEYS"],
+            "SUPABASE_SERVICE_ROLE_KEY (or SUPABASE_SECRET_KEYS with a default)",
+        )
+    }
+
+    /// The database as browsers come to it, where a login says who it is: `SUPABASE_URL`, and `SUPABASE_ANON_KEY` or else
+    /// the default of `SUPABASE_PUBLISHABLE_KEYS`.
+    pub fn browser(&mut self) -> Database {
+        self.with_key(
+            ["SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEYS"],
+            "SUPABASE_ANON_KEY (or SUPABASE_PUBLISHABLE_KEYS with a default)",
+        )
+    }
+
+    fn with_key(&mut self, [legacy, list]: [&str; 2], missing: &'static str) -> Database {
         let url = self.get("SUPABASE_URL").unwrap_or_else(|| self.lacks("SUPABASE_URL"));
         let listed = || {
-            let keys = Document::parse(self.get("SUPABASE_SECRET_KEYS")?).ok()?;
+            let keys = Document::parse(self.get(list)?).ok()?;
             let [default] = keys.root().fields(["default"])?;
             default?.string().map(Cow::into_owned).filter(|key| !key.is_empty())
         };
-        let key = self.get("SUPABASE_SERVICE_ROLE_KEY").map(str::to_owned).or_else(listed);
-        let key = key.unwrap_or_else(|| {
-            self.lacks("SUPABASE_SERVICE_ROLE_KEY (or SUPABASE_SECRET_KEYS with a default)").to_owned()
-        });
+        let key = self.get(legacy).map(str::to_owned).or_else(listed);
+        let key = key.unwrap_or_else(|| self.lacks(missing).to_owned());
         Database { url: url.trim_end_matches('/').to_owned(), key }
     }
 
@@ -100,10 +115,19 @@ impl<'a> Reader<'a> {
 
     /// `ORDAK_ORDERS_SECRET`, with which partners sign.
     pub fn orders_keys(&mut self) -> PartnerKeys {
+        self.partner_keys("ORDAK_ORDERS_SECRET")
+    }
+
+    /// `ORDAK_SIGNING_SECRET`, with which our own servers sign.
+    pub fn signing_keys(&mut self) -> PartnerKeys {
+        self.partner_keys("ORDAK_SIGNING_SECRET")
+    }
+
+    fn partner_keys(&mut self, name: &'static str) -> PartnerKeys {
         let mut keys = PartnerKeys::default();
-        keys.add(self.get("ORDAK_ORDERS_SECRET").unwrap_or_default());
+        keys.add(self.get(name).unwrap_or_default());
         if keys.is_empty() {
-            self.lacks("ORDAK_ORDERS_SECRET");
+            self.lacks(name);
         }
         keys
     }
@@ -143,10 +167,17 @@ mod tests {
         // What cannot be decoded is no secret either.
         let vars = vars(&[("SUPABASE_URL", " "), ("ORDAK_ORDERS_SECRET", "whsec_*")]);
         let mut reader = Reader::new(&vars);
-        let settings = (reader.database(), reader.shopify_keys(), reader.orders_keys());
+        let databases = (reader.database(), reader.browser());
+        let settings = (databases, reader.shopify_keys(), reader.orders_keys(), reader.signing_keys());
         let text = reader.finish(settings).unwrap_err().to_string();
-        let names =
-            ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SHOPIFY_WEBHOOK_SECRET", "ORDAK_ORDERS_SECRET"];
+        let names = [
+            "SUPABASE_URL",
+            "SUPABASE_SERVICE_ROLE_KEY",
+            "SUPABASE_ANON_KEY",
+            "SHOPIFY_WEBHOOK_SECRET",
+            "ORDAK_ORDERS_SECRET",
+            "ORDAK_SIGNING_SECRET",
+        ];
         for name in names {
             assert!(text.contains(name), "{text}");
         }

@@ -9,6 +9,8 @@ pub mod body;
 pub mod config;
 pub mod content;
 pub mod error;
+pub mod etag;
+pub mod inventory;
 pub mod json;
 pub mod order;
 pub mod route;

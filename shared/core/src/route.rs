@@ -14,6 +14,9 @@ pub struct Route {
 /// Liveness and readiness.
 pub const HEALTH: Route = Route { function: "health", path: "/api/health", methods: &["GET", "HEAD"] };
 
+/// What can be sold of items.
+pub const INVENTORY: Route = Route { function: "inventory", path: "/api/v1/inventory", methods: &["GET"] };
+
 /// Orders that partners' servers send.
 pub const ORDERS: Route = Route { function: "orders", path: "/api/v1/orders", methods: &["POST"] };
 
@@ -22,7 +25,7 @@ pub const WEBHOOKS_SHOPIFY: Route =
     Route { function: "webhooks-shopify", path: "/api/v1/webhooks/shopify", methods: &["POST"] };
 
 /// All of them, for the hosts.
-pub const ROUTES: &[Route] = &[HEALTH, ORDERS, WEBHOOKS_SHOPIFY];
+pub const ROUTES: &[Route] = &[HEALTH, INVENTORY, ORDERS, WEBHOOKS_SHOPIFY];
 
 impl Route {
     /// Whether `path` is this function's: its public path, its own mount (`/<name>`, as Supabase passes it

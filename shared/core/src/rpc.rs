@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use crate::content::Content;
+use crate::inventory::Asked;
 use crate::json::Json;
 use crate::order::partner::PartnerOrder;
 use crate::signature::Verified;
@@ -52,7 +53,7 @@ impl<'a> Delivery<'a> {
 }
 
 /// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 15])
@@ -151,6 +152,42 @@ impl Answer for Ingested {
         let fields = json.fields(["store", "order_id", "status", "message"])?;
         let [store, order_id, status, message] = fields.map(|field| Some(field?.string()?.into_owned()));
         Some(Ingested { store: store?, order_id, status: status?, message: message? })
+    }
+}
+
+/// Asks what can be sold of items, as a person who has logged in.
+#[derive(Debug, Serialize)]
+pub struct GetInventory<'a>(pub &'a Asked);
+
+impl Rpc for GetInventory<'_> {
+    const NAME: &'static str = "get_inventory";
+    type Answer = Rows;
+}
+
+/// The same as the service.
+#[derive(Debug, Serialize)]
+pub struct Inventory<'a>(pub &'a Asked);
+
+impl Rpc for Inventory<'_> {
+    const NAME: &'static str = "inventory";
+    type Answer = Rows;
+}
+
+/// Rows as the database wrote them: a decimal that is not read stays exact.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rows(Vec<String>);
+
+impl Rows {
+    /// All of them as a list, or the only one as it is.
+    pub fn body(&self, list: bool) -> String {
+        let rows = self.0.join(",");
+        if list { ["[", &rows, "]"].concat() } else { rows }
+    }
+}
+
+impl Answer for Rows {
+    fn read(json: Json<'_>) -> Option<Rows> {
+        Some(Rows(json.items()?.map(|row| row.raw().to_owned()).collect()))
     }
 }
 

@@ -15,10 +15,12 @@ use worker::web_sys::{AbortSignal, RequestInit, Response};
 
 use crate::host;
 
-/// Calls RPCs as the service.
+/// Calls RPCs, as the service or as a person.
 pub struct Client {
     base: String,
     headers: Object,
+    /// The error where the database does not accept who calls.
+    unaccepted: fn(String) -> Error,
 }
 
 impl Client {
@@ -34,7 +36,14 @@ impl Client {
         for (name, value) in fixed.into_iter().chain(database.credentials()) {
             set(&headers, name, &value.into());
         }
-        Client { base: format!("{}/rest/v1/rpc/", database.url), headers }
+        Client { base: format!("{}/rest/v1/rpc/", database.url), headers, unaccepted: not_configured }
+    }
+
+    /// The same as the person whose `Authorization` this is. Whether it is one, the database says.
+    pub fn of_person(&self, authorization: &str) -> Client {
+        let headers = Object::assign(&Object::new(), &self.headers);
+        set(&headers, "authorization", &authorization.into());
+        Client { base: self.base.clone(), headers, unaccepted: not_logged_in }
     }
 
     /// Calls the RPC of that name and waits at most `timeout_ms` for the whole answer. Not generic: what is
@@ -42,10 +51,10 @@ impl Client {
     ///
     /// # Errors
     /// The database's own error where it raised one of ours; ORD004 where it refused the data; SYS001 and
-    /// SYS002 where the same call may succeed later; SYS003 where it does not accept us.
+    /// SYS002 where the same call may succeed later; where it does not accept us SYS003, and a person AUTH001.
     pub(crate) async fn call(&self, name: &str, arguments: &[u8], timeout_ms: u32) -> Result<String, Error> {
         match self.post(name, arguments, timeout_ms).await {
-            Ok((status @ 400.., text)) => Err(refused(status, &text)),
+            Ok((status @ 400.., text)) => Err(refused(self.unaccepted, status, &text)),
             Ok((_, text)) => Ok(text),
             Err(thrown) => Err(failed(&thrown)),
         }
@@ -80,15 +89,12 @@ fn failed(thrown: &JsValue) -> Error {
 
 /// The error of a call that was answered with one. The database's words go to the caller only where they
 /// are ours: PostgREST's and Postgres' own may quote data, so of them the log gets the code alone.
-fn refused(status: u16, text: &str) -> Error {
+fn refused(unaccepted: fn(String) -> Error, status: u16, text: &str) -> Error {
     let answer = Document::parse(text).ok();
     let Some(body) = answer.as_ref().and_then(|answer| Body::read(answer.root())) else {
         let log = format!("status {status}");
         // The gateway in front has no codes: it does not accept our key.
-        return match status {
-            401 | 403 => Error::new(Code::SYS003, "not configured").log(log),
-            _ => Error::new(Code::SYS001, "the database is unavailable").log(log),
-        };
+        return if matches!(status, 401 | 403) { not_configured(log) } else { unavailable(log) };
     };
     if let Some(code) = Code::parse(&body.code) {
         let mut error = Error::new(code, body.message).status(status);
@@ -102,9 +108,23 @@ fn refused(status: u16, text: &str) -> Error {
         [b'2', b'2' | b'3', ..] if body.code.len() == 5 => {
             Error::new(Code::ORD004, format!("the database refused the data ({})", body.code)).log(log)
         }
-        // Our key is not accepted, or may not do this.
-        b"42501" => Error::new(Code::SYS003, "not configured").log(log),
-        [b'P', b'G', b'R', b'S', b'T', b'3', ..] => Error::new(Code::SYS003, "not configured").log(log),
-        _ => Error::new(Code::SYS001, "the database is unavailable").log(log),
+        // Our key, or a person's login, is not accepted, or may not do this.
+        b"42501" | [b'P', b'G', b'R', b'S', b'T', b'3', ..] => unaccepted(log),
+        _ => unavailable(log),
     }
+}
+
+fn not_configured(log: String) -> Error {
+    Error::new(Code::SYS003, "not configured").log(log)
+}
+
+/// It is no token, that of a key, or one that is over.
+fn not_logged_in(log: String) -> Error {
+    Error::new(Code::AUTH001, "expected somebody who has logged in, but found another")
+        .hint("log in")
+        .log(log)
+}
+
+fn unavailable(log: String) -> Error {
+    Error::new(Code::SYS001, "the database is unavailable").log(log)
 }

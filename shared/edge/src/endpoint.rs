@@ -8,9 +8,11 @@ use js_sys::futures::JsFuture;
 use js_sys::{Object, Uint8Array};
 use ordak_core::config::{Missing, Reader};
 use ordak_core::error::{Code, Error};
+use ordak_core::etag::{etag, names};
 use ordak_core::json::Document;
 use ordak_core::route::Route;
 use ordak_core::rpc::{Answer, Ingested, Rpc};
+use ordak_core::signature::PartnerKeys;
 use serde::Serialize;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::web_sys::{Headers, ReadableStreamDefaultReader, Request, Response, ResponseInit};
@@ -60,13 +62,15 @@ impl<T> Settings<T> {
 pub struct Reply {
     status: u16,
     body: String,
+    /// By which the caller, and nobody between, may keep it, to ask whether it is still so.
+    etag: Option<String>,
 }
 
 impl Reply {
     /// An answer in JSON.
     pub fn json(status: u16, body: &impl Serialize) -> Reply {
         // Our answers are plain structs, which always serialize.
-        Reply { status, body: serde_json::to_string(body).unwrap_or_default() }
+        Reply { status, body: serde_json::to_string(body).unwrap_or_default(), etag: None }
     }
 }
 
@@ -100,6 +104,27 @@ impl<T> Call<T> {
     /// Whether the query string has `name`, with or without a value.
     pub fn has_query(&self, name: &str) -> bool {
         self.query.split('&').any(|pair| pair.split('=').next() == Some(name))
+    }
+
+    /// The query string as it came.
+    pub fn query(&self) -> &str {
+        &self.query
+    }
+
+    /// Checks that the sender signed this message, the body or what stands in its place, as Standard Webhooks has it;
+    /// answers with the id that was signed with it.
+    ///
+    /// # Errors
+    /// AUTH001.
+    pub fn verify(&self, keys: &PartnerKeys, message: &[u8]) -> Result<String, Error> {
+        let headers = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| self.header(name));
+        let [id, timestamp, signatures] = headers.each_ref().map(Option::as_deref);
+        keys.verify(id, timestamp, signatures, message, self.seconds()).map_err(|rejection| {
+            Error::new(Code::AUTH001, format!("expected a signature of this request, but found {rejection}"))
+                .hint("sign as Standard Webhooks 1.0 has it, with the secret that you were given")
+        })?;
+        let [id, ..] = headers;
+        Ok(id.unwrap_or_default())
     }
 
     /// When the request came, in seconds since 1970.
@@ -168,6 +193,13 @@ impl<T> Call<T> {
         let outcome = answer.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
         self.rpcs.push(RpcLine { name: R::NAME, outcome, duration_ms: (host::now() - start) as u32 });
         answer
+    }
+
+    /// Answers with JSON that is tagged; without it, where the caller says that it has the same.
+    pub fn tagged(&self, body: String) -> Reply {
+        let etag = etag(body.as_bytes());
+        let known = self.header("if-none-match").is_some_and(|known| names(&known, &etag));
+        Reply { status: if known { 304 } else { 200 }, body, etag: Some(etag) }
     }
 
     /// Answers with what became of an order, and notes it for the log.
@@ -315,24 +347,31 @@ fn write_log<T>(
 fn respond(route: &Route, request_id: &str, result: Result<Reply, Error>) -> Response {
     let headers = Object::new();
     set(&headers, "content-type", &"application/json".into());
-    set(&headers, "cache-control", &"no-store".into());
     set(&headers, "x-request-id", &request_id.into());
-    let (status, body) = match result {
-        Ok(reply) => (reply.status, reply.body),
+    let mut caching = "no-store";
+    let (status, body, further) = match result {
+        Ok(Reply { status, body, etag: None }) => (status, body, None),
+        Ok(Reply { status, body, etag: Some(etag) }) => {
+            caching = "private, no-cache";
+            (status, body, Some(("etag", etag)))
+        }
         Err(error) => {
-            if error.status == 405 {
-                set(&headers, "allow", &route.methods.join(", ").into());
-            }
-            if let Some(seconds) = error.retry_after {
-                set(&headers, "retry-after", &seconds.to_string().into());
-            }
-            (error.status, error.body())
+            let further = match error.retry_after {
+                _ if error.status == 405 => Some(("allow", route.methods.join(", "))),
+                seconds => seconds.map(|seconds| ("retry-after", seconds.to_string())),
+            };
+            (error.status, error.body(), further)
         }
     };
+    set(&headers, "cache-control", &caching.into());
+    if let Some((name, value)) = further {
+        set(&headers, name, &value.into());
+    }
     let init = ResponseInit::new();
     init.set_status(status);
     init.set_headers(&headers);
     // A host refuses only what we never say: a status below 200 or a header with a line break. It answers
     // 500 itself where it is given this instead.
-    Response::new_with_opt_str_and_init(Some(&body), &init).unwrap_or_else(|_| Response::error())
+    let body = Some(&*body).filter(|_| status != 304);
+    Response::new_with_opt_str_and_init(body, &init).unwrap_or_else(|_| Response::error())
 }

@@ -81,6 +81,14 @@ fn token(secret: &str, role: &str) -> Result<String> {
     let now = jiff::Timestamp::now().as_second();
     let claims =
         serde_json::json!({"iss": "ordak-local", "role": role, "iat": now, "exp": now + 315_360_000});
+    jwt(secret, &claims)
+}
+
+/// A token with these claims, as Auth signs one.
+///
+/// # Errors
+/// Never: a secret of any length will do.
+pub fn jwt(secret: &str, claims: &serde_json::Value) -> Result<String> {
     let text = [r#"{"alg":"HS256","typ":"JWT"}"#, &claims.to_string()]
         .map(|part| URL_SAFE_NO_PAD.encode(part))
         .join(".");

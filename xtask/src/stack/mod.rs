@@ -25,7 +25,7 @@ use reqwest::RequestBuilder;
 use tokio::process::Command;
 
 use self::gateway::Table;
-pub use self::keys::Keys;
+pub use self::keys::{Keys, jwt};
 use self::port::{free_port, listen, port_at};
 use self::postgres::Postgres;
 use self::shopify::Shopify;
@@ -252,6 +252,7 @@ impl Stack {
         [
             ("SUPABASE_URL", self.url()),
             ("SUPABASE_SERVICE_ROLE_KEY", keys.service_role.clone()),
+            ("SUPABASE_ANON_KEY", keys.anon.clone()),
             ("SHOPIFY_WEBHOOK_SECRET", keys.webhook_secret.clone()),
             ("ORDAK_ORDERS_SECRET", keys.orders_secret.clone()),
             ("ORDAK_SIGNING_SECRET", keys.signing_secret.clone()),

@@ -9,7 +9,7 @@ use super::{Key, Rejection, decode, secrets};
 /// How far the time of a message may be from now, either way, in seconds.
 pub const TOLERANCE: u64 = 5 * 60;
 
-/// Every secret that partners sign with.
+/// Every secret that partners, or our own servers, sign with.
 #[derive(Debug, Clone, Default)]
 pub struct PartnerKeys(Vec<Key>);
 
