@@ -102,27 +102,29 @@ alter table ordak.match_rules enable row level security;
 -- beside it only what is none, or a Gold Drip Cake would be a gold balloon.
 create function ordak.match_item(store text, line ordak.order_lines) returns bigint
 language plpgsql stable set search_path = '' as $$
+declare
+  v_words constant text := lower(concat_ws(' ', line.title, line.variant_title));
 begin
-  return (
-    select m.item
-    from (
-      select r.item, case when r.sku is not null then 1 else 3 end as rank, 0 as length, r.store
-      from ordak.match_rules as r
-      where r.sku = line.sku or r.product_id = line.product_id
-      union all
-      select i.id, 2, 0, null from ordak.items as i where i.sku = line.sku
-      union all
-      select r.item, 4, length(r.keyword), r.store
-      from ordak.match_rules as r
-      join ordak.items as i on i.id = r.item
-      where r.keyword is not null and strpos(lower(concat_ws(' ', line.title, line.variant_title)), r.keyword) > 0
-        and (line.kind = 'unknown' or (line.kind = 'cake') = (i.kind = 'product'))
-    ) as m
-    join ordak.items as i on i.id = m.item and i.active
-    where m.store is null or m.store = match_item.store
-    order by m.rank, m.length desc, m.store nulls last, m.item
-    limit 1
-  );
+  return coalesce(
+    (select m.item
+     from (
+       select r.item, 1 as rank, r.store from ordak.match_rules as r where r.sku = line.sku
+       union all
+       select i.id, 2, null from ordak.items as i where i.sku = line.sku
+       union all
+       select r.item, 3, r.store from ordak.match_rules as r where r.product_id = line.product_id
+     ) as m
+     where (m.store is null or m.store = match_item.store) and (select i.active from ordak.items as i where i.id = m.item)
+     order by m.rank, m.store nulls last, m.item
+     limit 1),
+    -- The items of those rules alone are read whose words are there, and none where the line names its article.
+    (select r.item
+     from ordak.match_rules as r
+     where r.keyword is not null and strpos(v_words, r.keyword) > 0 and (r.store is null or r.store = match_item.store)
+       and (select i.active and (line.kind = 'unknown' or (line.kind = 'cake') = (i.kind = 'product'))
+            from ordak.items as i where i.id = r.item)
+     order by length(r.keyword) desc, r.store nulls last, r.item
+     limit 1));
 end
 $$;
 

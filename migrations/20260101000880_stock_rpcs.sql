@@ -727,7 +727,7 @@ begin
   perform ordak.check_page(page_size);
   return query
     select f.* from ordak.items as i cross join lateral ordak.item_of(i) as f
-    where i.sku > coalesce(after, '') and i.kind = coalesce(list_items.kind, i.kind) order by i.sku limit page_size;
+    where i.sku > coalesce(after, '') and (list_items.kind is null or i.kind = list_items.kind) order by i.sku limit page_size;
 end
 $$;
 grant execute on function api.list_items(text, text, int) to authenticated;
@@ -751,8 +751,8 @@ begin
   perform ordak.check_page(page_size);
   return query
     select f.* from ordak.items as i cross join lateral ordak.item_of(i) as f
-    where i.active and i.tracked and (i.on_hand < i.minimum or i.on_hand <= 0) and i.kind = coalesce(low_stock.kind,
-      i.kind)
+    where i.active and i.tracked and (i.on_hand < i.minimum or i.on_hand <= 0)
+      and (low_stock.kind is null or i.kind = low_stock.kind)
     order by i.minimum - i.on_hand desc, i.sku
     limit page_size;
 end
@@ -959,6 +959,8 @@ begin
     from ordak.ats(array(select distinct unnest(v_items)), array_fill(inventory_of.store, array[cardinality(v_items)])) as a
     join ordak.items as i on i.id = a.item
     join unnest(v_items) with ordinality as w (item, place) on w.item = a.item
+    -- Says how few there are: without it the planner reads the table whole.
+    where i.id = any (v_items)
     order by w.place;
 end
 $$;

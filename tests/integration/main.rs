@@ -34,3 +34,4 @@ mod settings;
 mod shifts;
 mod stock;
 mod stock_model;
+mod stock_scale;

@@ -1,6 +1,6 @@
 //! `cargo xtask dev --demo`: the main job, shown. Real-shaped signed deliveries of both stores, late, twice and
-//! forged ones too, and a partner's order go through the public paths; what was answered and what stands in the
-//! database is printed and compared with what should be.
+//! forged ones too, and a partner's order go through the public paths, and stock moves with orders; what was answered and
+//! what stands in the database is printed and compared with what should be.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::bench::quantile;
 use crate::stack::Stack;
 use crate::stack::order::{Line, Order};
+use crate::stack::people::{log_in, sign_up, stock_shelves};
 use crate::stack::postgres::connect;
 use crate::stack::shopify::Webhook;
 
@@ -43,6 +44,14 @@ const EXPECTED: &[(&str, &str)] = &[
 /// How many deliveries are kept as dead letters.
 const DEAD_LETTERS: usize = 2;
 
+/// The item whose stock the demo shows moving: a Red Velvet Heart Cake stands on one.
+const BOARD: &str = "BOARD-HEART";
+
+/// What there is of it: on hand, reserved, missing, and with its sign what can still be sold.
+const SHELF: &str = "
+    select concat_ws(' ', trim_scale(i.on_hand), trim_scale(i.held + i.blocked), trim_scale(i.blocked), a.ats)
+    from ordak.items as i cross join ordak.ats(array[i.id], array['bannos']) as a where i.sku = $1";
+
 /// Runs the demo against a stack with an empty database.
 ///
 /// # Errors
@@ -57,9 +66,10 @@ pub async fn run(stack: &Stack) -> Result<()> {
         println!("{title:<52} {found:<14} {expected:<14} {:>8.1}{mark}", elapsed.as_secs_f64() * 1000.0);
     }
     wrong += database(stack).await?;
-    println!("\n{}", timed(stack).await?);
+    println!("\n{}\n", timed(stack).await?);
+    wrong += stock(stack).await?;
     ensure!(wrong == 0, "{wrong} of the above are not as expected");
-    println!("Everything was as expected.");
+    println!("\nEverything was as expected.");
     Ok(())
 }
 
@@ -171,6 +181,51 @@ async fn database(stack: &Stack) -> Result<usize> {
     }
     let expected = EXPECTED.iter().map(|(order, tasks)| (order.to_string(), tasks.to_string()));
     Ok(usize::from(!found.into_iter().eq(expected)) + usize::from(letters.len() != DEAD_LETTERS))
+}
+
+/// Prints how stock moves: what is sold of it, beyond what there is too, received and used up. Counts what is not as
+/// expected, and what the auditor finds.
+async fn stock(stack: &Stack) -> Result<usize> {
+    sign_up(stack).await?;
+    let database = connect(&stack.database_url()).await?;
+    stock_shelves(&database).await?;
+    let (client, token) = (Client::new(), log_in(stack, "supervisor@bakery.example").await?);
+    let url = format!("{}{}", stack.url(), WEBHOOKS_SHOPIFY.path);
+    let sell = |number| {
+        let line = Line::new("Red Velvet Heart Cake", "Medium / Red Velvet", 3);
+        let webhook =
+            Webhook::new("orders/create", BANNOS, Order::new(BANNOS, number).lines(vec![line]).body());
+        webhook.request(&client, &url, &stack.keys.webhook_secret, webhook.body.to_string().into())
+    };
+    let call = |name: &str, arguments: Value| {
+        let post = client.post(format!("{}/rest/v1/rpc/{name}", stack.url())).bearer_auth(&token);
+        post.header("apikey", &stack.keys.publishable).json(&arguments)
+    };
+    let complete = |stage| call("complete_stage", json!({"task_number": "B25780-A", "stage": stage}));
+    let receive = call("receive_stock", json!({"lines": [{"sku": BOARD, "quantity": 4}]}));
+    let whole = ["Covering", "Decorating", "Packing"].map(complete).into();
+    let scenes = [
+        ("heart boards, of which one is kept back", vec![], "5 0 0 4"),
+        ("Bannos: three hearts are sold", vec![sell(25780)?], "5 3 0 1"),
+        ("Bannos: three more, and a board is missing", vec![sell(25781)?], "5 6 1 -2"),
+        ("four boards come in, and the last heart has its own", vec![receive], "9 6 0 2"),
+        ("the first heart is filled, on its board", vec![complete("Filling")], "8 5 0 2"),
+        ("and packed; the board is used up once", whole, "8 5 0 2"),
+    ];
+    println!("{:<52} {:>8} {:>8} {:>8} {:>8}", "stock", "on hand", "reserved", "missing", "ATS");
+    let mut wrong = 0;
+    for (title, requests, expected) in scenes {
+        for request in requests {
+            request.send().await?.error_for_status()?;
+        }
+        let found: String = database.query_one(SHELF, &[&BOARD]).await?.get(0);
+        let mark = if found == expected { "" } else { "  ← not as expected" };
+        wrong += usize::from(found != expected);
+        let columns: String = found.split(' ').map(|column| format!(" {column:>8}")).collect();
+        println!("{title:<52}{columns}{mark}");
+    }
+    let broken = database.query("select from ordak.audit", &[]).await?;
+    Ok(wrong + broken.len())
 }
 
 /// How long a webhook takes, from the sender's side, one after the other.

@@ -46,6 +46,8 @@ enum Bench {
     Webhook,
     /// The kitchen's reads: the queue, its search and its counts, with 2000 orders and with 200000.
     Queue,
+    /// What counting stock adds to taking an order, among 5000 items and 200000 orders.
+    Ingest,
 }
 
 #[tokio::main]
@@ -66,6 +68,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Api => xtask::api::run().await?,
         Command::Bench { what: Bench::Webhook } => xtask::bench::webhook::run().await?,
         Command::Bench { what: Bench::Queue } => xtask::bench::queue::run().await?,
+        Command::Bench { what: Bench::Ingest } => xtask::bench::ingest::run().await?,
         Command::Seed(arguments) => xtask::seed::run(arguments).await?,
         Command::Status(arguments) => print!("{}", xtask::status::text(arguments)?),
         Command::Build => print!("{}", xtask::build::table(&xtask::build::all().await?)),

@@ -1,6 +1,7 @@
 //! `cargo xtask bench <what>`: what something costs, each time in one run on one stack of the bench's own. Compare the
 //! ratios; the figures are this machine's.
 
+pub mod ingest;
 pub mod queue;
 pub mod webhook;
 

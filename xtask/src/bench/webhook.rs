@@ -18,7 +18,7 @@ use crate::stack::shopify::Webhook;
 use crate::stack::supervise::Service;
 use crate::stack::{Stack, serve_on_deno};
 
-const STORE: &str = "bannos.myshopify.com";
+pub(super) const STORE: &str = "bannos.myshopify.com";
 
 /// Requests of each kind in a round; a tick of the CPU clock is 10 ms, so there must be many.
 const REQUESTS: usize = 1500;
@@ -43,9 +43,9 @@ struct Candidate {
 }
 
 /// A request that is ready to be sent.
-struct Prepared {
-    headers: HeaderMap,
-    body: Vec<u8>,
+pub(super) struct Prepared {
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
 }
 
 /// Runs the bench and prints its table.
@@ -134,19 +134,21 @@ fn order(number: i64) -> Order {
 fn prepare(stack: &Stack, bare: bool, first: i64) -> Result<Vec<Prepared>> {
     (first..)
         .take(REQUESTS)
-        .map(|number| if bare { prepare_rpc(stack, number) } else { prepare_webhook(stack, number) })
+        .map(order)
+        .map(|order| if bare { prepare_rpc(stack, &order) } else { prepare_webhook(stack, &order) })
         .collect()
 }
 
-fn prepare_webhook(stack: &Stack, number: i64) -> Result<Prepared> {
-    let webhook = Webhook::new("orders/create", STORE, order(number).body());
+/// The webhook that brings an order.
+pub(super) fn prepare_webhook(stack: &Stack, order: &Order) -> Result<Prepared> {
+    let webhook = Webhook::new("orders/create", STORE, order.body());
     let body = serde_json::to_vec(&webhook.body)?;
     Ok(Prepared { headers: headers(webhook.headers(&stack.keys.webhook_secret, &body)?)?, body })
 }
 
 /// What the function would send for the same webhook.
-fn prepare_rpc(stack: &Stack, number: i64) -> Result<Prepared> {
-    let Prepared { headers: signed, body } = prepare_webhook(stack, number)?;
+pub(super) fn prepare_rpc(stack: &Stack, order: &Order) -> Result<Prepared> {
+    let Prepared { headers: signed, body } = prepare_webhook(stack, order)?;
     let mut keys = ShopifyKeys::default();
     keys.add(None, &stack.keys.webhook_secret);
     let text = |name: &str| signed.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -37,6 +37,8 @@ pub struct Line {
     pub quantity: u32,
     /// How many of them were taken off again; the quantity keeps them.
     pub removed: u32,
+    /// Its SKU; one like the others where there is none.
+    pub sku: Option<String>,
     /// Answers of the product page.
     pub properties: Vec<(String, String)>,
 }
@@ -55,7 +57,13 @@ pub struct Refund {
 impl Line {
     /// A line without properties.
     pub fn new(title: &str, variant: &str, quantity: u32) -> Line {
-        Line { title: title.into(), variant: variant.into(), quantity, removed: 0, properties: Vec::new() }
+        let (title, variant, properties) = (title.into(), variant.into(), Vec::new());
+        Line { title, variant, quantity, removed: 0, sku: None, properties }
+    }
+
+    /// The same with an SKU of its own.
+    pub fn sku(self, sku: String) -> Line {
+        Line { sku: Some(sku), ..self }
     }
 
     /// The same with an answer of the product page.
@@ -73,7 +81,7 @@ impl Line {
         line["variant_title"] = self.variant.clone().into();
         line["product_id"] = (7_513_594_000_000 + id % 1000).into();
         line["variant_id"] = (42_513_594_000_000 + id % 1000).into();
-        line["sku"] = format!("CAKE-{:03}", id % 1000).into();
+        line["sku"] = self.sku.clone().unwrap_or_else(|| format!("CAKE-{:03}", id % 1000)).into();
         line["quantity"] = self.quantity.into();
         for count in ["current_quantity", "fulfillable_quantity"] {
             line[count] = (self.quantity - self.removed).into();

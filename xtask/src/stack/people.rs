@@ -3,9 +3,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use tokio_postgres::Client;
 
 use super::Stack;
-use super::postgres::{connect, seed};
+use super::postgres::{connect, explained, seed};
 use crate::seed::fill;
 
 /// Who can log in; the seed knows them by these addresses.
@@ -38,7 +39,7 @@ pub async fn sign_up(stack: &Stack) -> Result<()> {
 }
 
 /// Gives a database without orders those of shops at work: open in every stage, held, overdue and undated, behind
-/// them some that are complete or cancelled; and has the cooks of each shop begin their shift.
+/// them some that are complete or cancelled; has the cooks of each shop begin their shift; and stocks the shelves.
 ///
 /// # Errors
 /// Where the database refuses.
@@ -53,7 +54,17 @@ pub async fn open_shops(stack: &Stack) -> Result<()> {
     let shifts = "insert into ordak.shifts (staff, store)
                   select id, store from ordak.staff_shared where role = 'Staff' and store is not null
                   on conflict do nothing";
-    database.batch_execute(shifts).await.context("begin the shifts")
+    database.batch_execute(shifts).await.context("begin the shifts")?;
+    stock_shelves(&database).await
+}
+
+/// Gives a database without items those of a bakery, and has the stock of its stores counted from now on.
+///
+/// # Errors
+/// Where the database refuses.
+pub(crate) async fn stock_shelves(database: &Client) -> Result<()> {
+    let stock = concat!("begin;", include_str!("../seed/stock.sql"), "commit;");
+    database.batch_execute(stock).await.map_err(explained).context("stock the shelves")
 }
 
 /// Logs somebody in, and answers with their token.
