@@ -105,6 +105,11 @@ export type Database = {
         Args: { ended_at: string; note: string; shift_id: string; started_at: string };
         Returns: Database["api"]["CompositeTypes"]["shift_change"];
       };
+      /** Adds pieces of an item, or takes some away. Orders that wait for it are served. */
+      adjust_stock: {
+        Args: { delta: number; idempotency_key?: string | null; reason: string; reference?: string | null; sku: string };
+        Returns: Database["api"]["CompositeTypes"]["stock_change"];
+      };
       /** Lets in a person who has registered. */
       approve_staff: {
         Args: { staff_id: string };
@@ -119,6 +124,16 @@ export type Database = {
       assign_many: {
         Args: { staff_id: string; task_numbers: string[] };
         Returns: Database["api"]["CompositeTypes"]["assigned"];
+      };
+      /** Has a listing start from a level that was read at Shopify, after all orders up to then were ingested. */
+      base_listing: {
+        Args: { level: number; listing_id: number; read_at: string };
+        Returns: Database["api"]["CompositeTypes"]["listing_change"];
+      };
+      /** Orders that wait for stock, what is due first first, and what they wait for. */
+      blocked_orders: {
+        Args: { after?: string | null; page_size?: number; store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["blocked_order"][];
       };
       /** Cancels an order for good, also one on hold: its tasks leave the queue, and nobody is assigned to the unfinished ones. */
       cancel_order: {
@@ -145,6 +160,11 @@ export type Database = {
         Args: { stage: string; task_number: string };
         Returns: Database["api"]["CompositeTypes"]["task_change"];
       };
+      /** Sets what is on hand of an item to what was counted; the ledger shows the difference. */
+      count_stock: {
+        Args: { counted: number; idempotency_key?: string | null; reference?: string | null; sku: string };
+        Returns: Database["api"]["CompositeTypes"]["stock_change"];
+      };
       /** Takes an order that did not come from Shopify: over the telephone or at the counter. Each cake becomes a task. */
       create_manual_order: {
         Args: { accessories?: Json; cakes: Json; customer_name: string; delivery_method?: string; delivery_window?: string | null; due_date?: string | null; idempotency_key?: string | null; notes?: string | null; number?: string | null; store: string; total_amount?: number | null };
@@ -155,10 +175,25 @@ export type Database = {
         Args: { content: Json; request_id: string };
         Returns: Json;
       };
+      /** Deletes an item that nothing has used, with its bill of materials. */
+      delete_item: {
+        Args: { sku: string };
+        Returns: boolean;
+      };
+      /** Deletes a rule that says which item lines of orders are. */
+      delete_match_rule: {
+        Args: { rule_id: number };
+        Returns: boolean;
+      };
       /** Takes a flag off an order, once a person has seen to it. What the next delivery still shows is flagged again. */
       dismiss_flag: {
         Args: { flag: string; order_id: string };
         Returns: Database["api"]["CompositeTypes"]["order_change"];
+      };
+      /** Where Shopify showed something else than it should, newest first: edits by hand there, and what was never ingested. */
+      drift_report: {
+        Args: { before?: number | null; page_size?: number; store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["drift"][];
       };
       /** Corrects what an order says. Its tasks follow at once. */
       edit_order: {
@@ -185,10 +220,20 @@ export type Database = {
         Args: { code: string };
         Returns: Database["api"]["CompositeTypes"]["found"];
       };
+      /** What one piece of a product is made of. */
+      get_bom: {
+        Args: { sku: string };
+        Returns: Database["api"]["CompositeTypes"]["bom"];
+      };
       /** The body of a dead letter as it was received. It holds a customer's data. */
       get_dead_letter: {
         Args: { letter_id: string };
         Returns: string;
+      };
+      /** What can be sold of items. */
+      get_inventory: {
+        Args: { product_id?: number | null; skus?: string[] | null; store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["inventory"][];
       };
       /** An order with its tasks, its lines, what was done to the tasks, and what Shopify sent about it. */
       get_order: {
@@ -210,10 +255,30 @@ export type Database = {
         Args: { content: Json; delivery: Json };
         Returns: Json;
       };
+      /** What can be sold of items, for requests that a function has found to be signed. */
+      inventory: {
+        Args: { product_id?: number | null; skus?: string[] | null; store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["inventory"][];
+      };
       /** Deliveries that could not be taken, newest first. */
       list_dead_letters: {
         Args: { before?: string | null; page_size?: number; store?: string | null };
         Returns: Database["api"]["CompositeTypes"]["dead_letter"][];
+      };
+      /** The items, and what there is of them. */
+      list_items: {
+        Args: { after?: string; kind?: string | null; page_size?: number };
+        Returns: Database["api"]["CompositeTypes"]["item"][];
+      };
+      /** What is sold in shops, what Shopify must show of it, and what it is owed. */
+      list_listings: {
+        Args: { after?: number; page_size?: number; store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["listing"][];
+      };
+      /** The rules that say which item lines of orders are. */
+      list_match_rules: {
+        Args: { after?: number; page_size?: number };
+        Returns: Database["api"]["CompositeTypes"]["match_rule"][];
       };
       /** The products of a store: those that somebody should say something about, or those that are reviewed. */
       list_products: {
@@ -229,6 +294,11 @@ export type Database = {
       list_staff: {
         Args: never;
         Returns: Database["api"]["CompositeTypes"]["staff"][];
+      };
+      /** Items of which there is less than their minimum, or nothing. */
+      low_stock: {
+        Args: { kind?: string | null; page_size?: number };
+        Returns: Database["api"]["CompositeTypes"]["item"][];
       };
       /** Who the caller is to us. */
       me: {
@@ -265,6 +335,21 @@ export type Database = {
         Args: never;
         Returns: boolean;
       };
+      /** Adds what a supplier has delivered, all of it or nothing. Orders that wait for it are served. */
+      receive_stock: {
+        Args: { idempotency_key?: string | null; lines: Json; reference?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["stock_change"];
+      };
+      /** Looks again whether orders that wait for stock can be served. That happens by itself whenever something comes in; this is for whoever wants to be sure. */
+      recheck_blocked: {
+        Args: { sku?: string | null };
+        Returns: number;
+      };
+      /** Compares a level that was read at Shopify with what it must show. The difference is recorded and owed back; where Shopify shows too much by more than the threshold, or keeps pieces aside, an alert asks a person instead. */
+      record_drift: {
+        Args: { level: number; listing_id: number; read_at: string; set_aside?: number; threshold?: number };
+        Returns: Database["api"]["CompositeTypes"]["listing_change"];
+      };
       /** Asks to be let in, for somebody who has just signed up; an Admin approves. */
       register: {
         Args: { full_name: string; phone?: string | null; store?: string | null };
@@ -277,6 +362,11 @@ export type Database = {
       };
       /** Lets work on an order that was on hold go on where it stopped. */
       release: {
+        Args: { order_id: string };
+        Returns: Database["api"]["CompositeTypes"]["order_change"];
+      };
+      /** Reserves for the lines of an order that matched no item when it came, after they have been mapped. What its cakes have used up since then is taken from the stock now. */
+      remap_order: {
         Args: { order_id: string };
         Returns: Database["api"]["CompositeTypes"]["order_change"];
       };
@@ -297,8 +387,13 @@ export type Database = {
       };
       /** Sends a cake in Packing back to Decorating. That opens a new pass with times of its own, and nobody is assigned yet. */
       return_to_decorating: {
-        Args: { reason: string; task_number: string };
+        Args: { reason: string; remake?: boolean; task_number: string };
         Returns: Database["api"]["CompositeTypes"]["task_change"];
+      };
+      /** Defines an item, or changes one. What there is of it changes by adjust_stock, count_stock and receive_stock alone. */
+      save_item: {
+        Args: { active?: boolean; buffer?: number; kind: string; minimum?: number; name: string; sku: string; tracked?: boolean };
+        Returns: Database["api"]["CompositeTypes"]["item_change"];
       };
       /** Saves some or all settings of a store, all of them or none. */
       save_settings: {
@@ -309,6 +404,26 @@ export type Database = {
       set_active: {
         Args: { active: boolean; staff_id: string };
         Returns: Database["api"]["CompositeTypes"]["staff_change"];
+      };
+      /** Says what one piece of a product is made of: the whole bill, in place of the one before. It counts for units that are ordered from now on. */
+      set_bom: {
+        Args: { lines: Json; sku: string };
+        Returns: Database["api"]["CompositeTypes"]["bom"];
+      };
+      /** Sets how many pieces of an item are kept back from sale. Orders that are taken are served from them too. */
+      set_buffer: {
+        Args: { buffer: number; sku: string };
+        Returns: Database["api"]["CompositeTypes"]["item_change"];
+      };
+      /** Says as what an item is sold in a shop. Nothing is sent there before its level has been read. */
+      set_listing: {
+        Args: { enabled?: boolean; inventory_item_id: number; location_id: number; sku: string; store: string; variant_id?: number | null };
+        Returns: Database["api"]["CompositeTypes"]["listing_change"];
+      };
+      /** Says which item the lines of orders are that name something. An SKU beats a product_id, and that beats keywords, of which the longest wins that stands in the title; a store's own rule beats the one for all. Orders that are there follow by remap_order. */
+      set_match_rule: {
+        Args: { keyword?: string | null; product_id?: number | null; sku: string; store?: string | null; variant_sku?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["match_rule_change"];
       };
       /** Gives a member of staff another role and store. */
       set_role: {
@@ -355,6 +470,11 @@ export type Database = {
         Args: { stage: string; task_number: string };
         Returns: Database["api"]["CompositeTypes"]["task_change"];
       };
+      /** Every change of what is on hand of an item, newest first. */
+      stock_ledger: {
+        Args: { before?: number | null; page_size?: number; sku: string };
+        Returns: Database["api"]["CompositeTypes"]["stock_move"][];
+      };
       /** A store's figures over its last days, today with them, in its own time zone. What is cancelled or a test does not count, and what was sold over the counter stands apart. */
       store_analytics: {
         Args: { days?: number; store: string };
@@ -383,6 +503,28 @@ export type Database = {
         assigned: string[] | null;
         unchanged: string[] | null;
         skipped: string[] | null;
+      };
+      /** An order that waits for stock, and for what */
+      blocked_order: {
+        order_id: string | null;
+        store: string | null;
+        due_date: string | null;
+        placed_at: string | null;
+        missing: Database["api"]["CompositeTypes"]["missing_part"][] | null;
+      };
+      /** What one piece of a product is made of */
+      bom: {
+        changed: boolean | null;
+        sku: string | null;
+        lines: Database["api"]["CompositeTypes"]["bom_line"][] | null;
+      };
+      /** What one piece of a product needs of an item; store is null for all stores */
+      bom_line: {
+        sku: string | null;
+        quantity: number | null;
+        stage: string | null;
+        optional: boolean | null;
+        store: string | null;
       };
       /** How many deliveries were forgotten and how many bodies of dead letters purged */
       cleaned: {
@@ -413,10 +555,83 @@ export type Database = {
         received_at: string | null;
         reason: string | null;
       };
+      /** By how much Shopify showed something else than it should */
+      drift: {
+        drift_id: number | null;
+        sku: string | null;
+        store: string | null;
+        delta: number | null;
+        read_at: string | null;
+      };
       /** The one task that a code means; or, where it may mean several, null and those */
       found: {
         task: Database["api"]["Views"]["tasks"]["Row"] | null;
         candidates: Database["api"]["Views"]["tasks"]["Row"][] | null;
+      };
+      /** What can be sold of an item: ats is never below 0, and null for what is made to order of nothing that is counted */
+      inventory: {
+        sku: string | null;
+        store: string | null;
+        on_hand: number | null;
+        reserved: number | null;
+        buffer: number | null;
+        ats: number | null;
+      };
+      /** What there is of something; reserved is what orders need, and blocked the part of it that is missing */
+      item: {
+        sku: string | null;
+        name: string | null;
+        kind: string | null;
+        tracked: boolean | null;
+        active: boolean | null;
+        on_hand: number | null;
+        reserved: number | null;
+        blocked: number | null;
+        buffer: number | null;
+        minimum: number | null;
+      };
+      /** An item as it is now, and whether the call changed anything */
+      item_change: {
+        changed: boolean | null;
+        item: Database["api"]["CompositeTypes"]["item"] | null;
+      };
+      /** An item in a shop: what Shopify must show (expected), and what it is owed; null until it is based */
+      listing: {
+        listing_id: number | null;
+        sku: string | null;
+        store: string | null;
+        inventory_item_id: number | null;
+        location_id: number | null;
+        variant_id: number | null;
+        enabled: boolean | null;
+        disabled_reason: string | null;
+        based_at: string | null;
+        expected: number | null;
+        owed: number | null;
+      };
+      /** A listing as it is now, and whether the call changed anything */
+      listing_change: {
+        changed: boolean | null;
+        listing: Database["api"]["CompositeTypes"]["listing"] | null;
+      };
+      /** Which item (sku) a line of an order is: by its product_id, its own SKU (variant_sku) or words of its title */
+      match_rule: {
+        rule_id: number | null;
+        sku: string | null;
+        store: string | null;
+        product_id: number | null;
+        variant_sku: string | null;
+        keyword: string | null;
+      };
+      /** A rule as it is now, and whether the call changed anything */
+      match_rule_change: {
+        changed: boolean | null;
+        rule: Database["api"]["CompositeTypes"]["match_rule"] | null;
+      };
+      /** How many pieces of an item an order waits for */
+      missing_part: {
+        sku: string | null;
+        quantity: number | null;
       };
       /** An order and its tasks as they are now, and whether the call changed anything */
       order_change: {
@@ -563,6 +778,23 @@ export type Database = {
         due_today: number | null;
         completed_today: number | null;
         total_open: number | null;
+      };
+      /** The items as they are now, and the moves that the call made, or had made before */
+      stock_change: {
+        changed: boolean | null;
+        items: Database["api"]["CompositeTypes"]["item"][] | null;
+        moves: Database["api"]["CompositeTypes"]["stock_move"][] | null;
+      };
+      /** One change of what is on hand; on_hand is what there was afterwards, actor_name is null for orders */
+      stock_move: {
+        move_id: number | null;
+        sku: string | null;
+        delta: number | null;
+        on_hand: number | null;
+        reason: string | null;
+        reference: string | null;
+        actor_name: string | null;
+        at: string | null;
       };
       /** A store's figures, without what is cancelled or a test */
       store_analytics: {
