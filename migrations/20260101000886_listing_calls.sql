@@ -1,0 +1,270 @@
+-- Listings: which items a shop shows, what it was found to show, and what it is owed.
+
+create type api.listing as (
+  listing_id        bigint,
+  sku               text,
+  store             text,
+  inventory_item_id bigint,
+  location_id       bigint,
+  variant_id        bigint,
+  enabled           boolean,
+  disabled_reason   text,
+  based_at          timestamptz,
+  expected          bigint,
+  owed              bigint
+);
+comment on type api.listing is
+  'An item in a shop: what Shopify must show (expected), and what it is owed; null until it is based';
+
+create type api.listing_change as (changed boolean, listing api.listing);
+comment on type api.listing_change is 'A listing as it is now, and whether the call changed anything';
+
+
+-- listings_of: listings as callers see them.
+create function ordak.listings_of(listings bigint[]) returns setof api.listing
+language sql stable set search_path = '' as $$
+  select g.id, i.sku, g.store, g.inventory_item_id, g.location_id, g.variant_id, g.enabled, g.disabled_reason,
+    g.based_at,
+         case when g.based_at is not null then g.expected end, o.owed
+  from ordak.listings as g
+  join ordak.items as i on i.id = g.item
+  left join ordak.owed(listings) as o on o.listing = g.id
+  where g.id = any (listings)
+  order by g.id
+$$;
+
+
+-- listing_change: what is answered about a listing.
+create function ordak.listing_change(changed boolean, listing bigint) returns api.listing_change
+language sql stable set search_path = '' as $$
+  select (changed, l)::api.listing_change from ordak.listings_of(array[listing]) as l
+$$;
+
+
+create function api.set_listing(
+  sku text, store text, inventory_item_id bigint, location_id bigint, variant_id bigint default null,
+    enabled boolean default true
+) returns api.listing_change
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_me   ordak.staff_shared;
+  v_item ordak.items;
+  v_id   bigint;
+begin
+  v_me := ordak.require_staff('Admin', store);
+  perform ordak.check_store(store, true);
+  if inventory_item_id is null or location_id is null or enabled is null then
+    perform ordak.fail('VAL001', 'expected inventory_item_id, location_id and enabled, but found none');
+  end if;
+  v_item := ordak.find_item(sku);
+  if exists (select from ordak.listings as g where g.item <> v_item.id and (g.store, g.inventory_item_id,
+    g.location_id) =
+             (set_listing.store, set_listing.inventory_item_id, set_listing.location_id)) then
+    perform ordak.fail('VAL001', 'expected an inventory item that no other listing names, but found one that does');
+  end if;
+  insert into ordak.listings as g (item, store, inventory_item_id, location_id, variant_id, enabled)
+  values (v_item.id, store, inventory_item_id, location_id, variant_id, enabled)
+  on conflict on constraint listings_item_key do update set
+    inventory_item_id = excluded.inventory_item_id, location_id = excluded.location_id,
+      variant_id = excluded.variant_id,
+    enabled = excluded.enabled, disabled_reason = null,
+    -- What another level shows must be read first.
+    based_at = case when (g.inventory_item_id, g.location_id) = (excluded.inventory_item_id, excluded.location_id)
+      then g.based_at end
+  where (g.inventory_item_id, g.location_id, g.variant_id, g.enabled) is distinct from
+        (excluded.inventory_item_id, excluded.location_id, excluded.variant_id, excluded.enabled)
+  returning g.id into v_id;
+  if v_id is null then
+    return (select ordak.listing_change(false, g.id) from ordak.listings as g where (g.item, g.store) = (v_item.id,
+      set_listing.store));
+  end if;
+  perform ordak.mark_listings(array[v_item.id]);
+  perform ordak.audit(v_me.id, l.store, 'set_listing', l.sku, null, to_jsonb(l))
+    from ordak.listings_of(array[v_id]) as l;
+  return ordak.listing_change(true, v_id);
+end
+$$;
+grant execute on function api.set_listing(text, text, bigint, bigint, bigint, boolean) to authenticated;
+comment on function api.set_listing(text, text, bigint, bigint, bigint, boolean) is $$
+Says as what an item is sold in a shop. Nothing is sent there before its level has been read.
+
+sku                of which item
+store              the code of the store
+inventory_item_id  Shopify's id of the inventory item
+location_id        Shopify's id of the location whose level we manage
+variant_id         Shopify's id of the variant; needed where the item matches others too
+enabled            false for what Shopify shall not be told of
+returns            the listing; changed is false where it was so already
+raises             AUTH001; AUTH002 not an Admin of the store; VAL001; INV002 no such item
+role               Admin
+example            {"sku": "CAKE-1", "store": "bannos", "inventory_item_id": 4251, "location_id": 71}
+$$;
+
+
+create function api.list_listings(store text default null, after bigint default 0, page_size int default 50)
+returns setof api.listing
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_me ordak.staff_shared;
+begin
+  v_me := ordak.require_staff('Supervisor', store);
+  perform ordak.check_store(store);
+  perform ordak.check_page(page_size);
+  return query select f.* from ordak.listings_of(array(
+    select g.id from ordak.listings as g
+    where g.id > coalesce(after, 0) and g.store = coalesce(list_listings.store, v_me.store, g.store)
+    order by g.id limit page_size)) as f;
+end
+$$;
+grant execute on function api.list_listings(text, bigint, int) to authenticated;
+comment on function api.list_listings(text, bigint, int) is $$
+What is sold in shops, what Shopify must show of it, and what it is owed.
+
+store      the code of a store; left out for all of the caller's
+after      only those after this listing_id, the last one of the page before
+page_size  1 to 200
+returns    them by listing_id
+raises     AUTH001; AUTH002 not a Supervisor, or another store; VAL001
+role       Supervisor
+example    {"store": "bannos"}
+$$;
+
+
+-- rebase: has a listing, which the caller has locked, expect a level that was read, and what happened after it.
+create function ordak.rebase(listing ordak.listings, level bigint, drift bigint, read_at timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if drift <> 0 then
+    insert into ordak.listing_effects (listing, kind, source_id, counted, delta, shopify_at)
+    values (listing.id, 'drift', (extract(epoch from read_at) * 1000000)::bigint, level, drift, read_at);
+  end if;
+  update ordak.listings as g set based_at = read_at where g.id = listing.id;
+  perform ordak.mark_listings(array[listing.item]);
+end
+$$;
+
+
+-- take_level_read: what follows from a level that was read: the listing is based, its drift healed, or a person told.
+-- False where a later level was read before.
+--
+-- threshold   how far Shopify may show too much before a person decides; null for any
+-- set_aside   how many pieces Shopify keeps there as damaged, reserved, safety stock or for quality control
+create function ordak.take_level_read(listing_id bigint, level bigint, read_at timestamptz, threshold bigint,
+  set_aside bigint)
+returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_listing ordak.listings;
+  v_drift   bigint;
+begin
+  if level is null or read_at is null or read_at > clock_timestamp() then
+    perform ordak.fail('VAL001', 'expected a level and when it was read, but found another');
+  end if;
+  select * into v_listing from ordak.listings as g where g.id = listing_id for no key update;
+  if not found then
+    perform ordak.fail('INV002', 'expected the id of a listing, but found another', 'see list_listings');
+  elsif read_at <= v_listing.based_at then
+    return false;
+  end if;
+  v_drift := level - v_listing.expected + (
+    select coalesce(sum(e.delta), 0) from ordak.listing_effects as e where e.listing = v_listing.id
+      and e.shopify_at > read_at);
+  if v_listing.based_at is not null and (v_drift > threshold or v_drift <> 0 and set_aside > 0) then
+    perform ordak.alert('stock_drift', v_listing.store, listing_id::text,
+      format('Shopify shows %s more than it should: find out why, then base it', v_drift));
+    return false;
+  end if;
+  perform ordak.rebase(v_listing, level, v_drift, read_at);
+  perform ordak.resolve_alert('stock_drift', v_listing.store, listing_id::text);
+  return true;
+end
+$$;
+
+
+create function api.base_listing(listing_id bigint, level bigint, read_at timestamptz) returns api.listing_change
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform ordak.require_service();
+  return ordak.listing_change(ordak.take_level_read(listing_id, level, read_at, null, 0), listing_id);
+end
+$$;
+grant execute on function api.base_listing(bigint, bigint, timestamptz) to service_role;
+comment on function api.base_listing(bigint, bigint, timestamptz) is $$
+Has a listing start from a level that was read at Shopify, after all orders up to then were ingested.
+
+listing_id  which one
+level       what Shopify has available of it at the location
+read_at     when that was read
+returns     the listing; changed is false where a later level was read before
+raises      AUTH001; VAL001; INV002 no such listing
+role        service
+example     {"listing_id": 1, "level": 12, "read_at": "2026-11-24T10:00:00Z"}
+$$;
+
+
+create function api.record_drift(
+  listing_id bigint, level bigint, read_at timestamptz, threshold bigint default 5, set_aside bigint default 0
+) returns api.listing_change
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform ordak.require_service();
+  if threshold >= 0 and set_aside >= 0 is not true then
+    perform ordak.fail('VAL001', 'expected a threshold and set_aside from 0, but found another');
+  end if;
+  return ordak.listing_change(ordak.take_level_read(listing_id, level, read_at, threshold, set_aside), listing_id);
+end
+$$;
+grant execute on function api.record_drift(bigint, bigint, timestamptz, bigint, bigint) to service_role;
+comment on function api.record_drift(bigint, bigint, timestamptz, bigint, bigint) is $$
+Compares a level that was read at Shopify with what it must show. The difference is recorded and owed back;
+  where Shopify
+shows too much by more than the threshold, or keeps pieces aside, an alert asks a person instead.
+
+listing_id  which one
+level       what Shopify has available of it at the location
+read_at     when that was read; all orders up to then are ingested
+threshold   by how many pieces Shopify may show too much
+set_aside   how many it keeps there as damaged, reserved, safety stock or for quality control
+returns     the listing; changed is false where a person is asked, or a later level was read before
+raises      AUTH001; VAL001; INV002 no such listing
+role        service
+example     {"listing_id": 1, "level": 12, "read_at": "2026-11-24T10:00:00Z"}
+$$;
+
+
+create type api.drift as (drift_id bigint, sku text, store text, delta bigint, read_at timestamptz);
+comment on type api.drift is 'By how much Shopify showed something else than it should';
+
+
+create function api.drift_report(store text default null, before bigint default null, page_size int default 50)
+returns setof api.drift
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_me ordak.staff_shared;
+begin
+  v_me := ordak.require_staff('Supervisor', store);
+  perform ordak.check_store(store);
+  perform ordak.check_page(page_size);
+  return query
+    select e.id, i.sku, g.store, e.delta, e.shopify_at
+    from ordak.listing_effects as e
+    join ordak.listings as g on g.id = e.listing
+    join ordak.items as i on i.id = g.item
+    where e.kind = 'drift' and e.id < coalesce(before, 9223372036854775807)
+      and g.store = coalesce(drift_report.store, v_me.store, g.store)
+    order by e.id desc
+    limit page_size;
+end
+$$;
+grant execute on function api.drift_report(text, bigint, int) to authenticated;
+comment on function api.drift_report(text, bigint, int) is $$
+Where Shopify showed something else than it should, newest first: edits by hand there, and what was never ingested.
+
+store      the code of a store; left out for all of the caller's
+before     only those before this drift_id, the last one of the page before
+page_size  1 to 200
+returns    them; delta is above 0 where Shopify showed too much
+raises     AUTH001; AUTH002 not a Supervisor, or another store; VAL001
+role       Supervisor
+example    {"store": "bannos"}
+$$;
