@@ -165,7 +165,7 @@ $$;
 
 
 -- store_order: writes an order in normal form that is not there yet, its lines and its tasks; an empty row where it is
--- there, or another has its number.
+-- there, or another has its number. The caller has called lock_products.
 --
 -- proven    whether what was signed shows that it is the store's
 create function ordak.store_order(store ordak.stores, content jsonb, proven boolean default false) returns ordak.orders
@@ -173,7 +173,6 @@ language plpgsql set search_path = '' as $$
 declare
   v_order ordak.orders;
 begin
-  perform ordak.lock_products(store.code, true);
   v_order := ordak.add_order(store, content);
   if v_order.id is not null then
     perform ordak.keep_refunds(store.code, v_order.shopify_order_id, content -> 'refund_lines');

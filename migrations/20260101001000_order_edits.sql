@@ -163,10 +163,8 @@ $$;
 create function ordak.audit_edit(actor bigint, store text, action text, subject text, old jsonb, new jsonb)
 returns void
 language sql set search_path = '' as $$
-  select ordak.audit(actor, store, action, subject,
-                     jsonb_object_agg(f.key, old -> f.key), jsonb_object_agg(f.key, f.value))
-  from jsonb_each(new) as f
-  where f.value is distinct from old -> f.key and f.key <> 'overrides'
+  select ordak.audit(actor, store, action, subject, ordak.changed_fields(old - 'overrides', new - 'overrides'),
+                     ordak.changed_fields(new - 'overrides', old - 'overrides'))
 $$;
 
 
@@ -314,6 +312,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_order ordak.orders;
 begin
+  perform ordak.lock_products(store.code, true);
   v_order := ordak.store_order(store, content);
   if v_order.id is null then
     perform ordak.fail('ORD005', format('order number %s of store %s belongs to another order',
