@@ -10,7 +10,7 @@ language sql immutable set search_path = '' as $$
 $$;
 
 
--- json_found: what a value is, for messages: never its text, for anything may stand in it.
+-- json_found: what a JSON value is, for messages: never its text, for anything may stand in it, a person's data too.
 create function ordak.json_found(value jsonb) returns text
 language sql immutable set search_path = '' as $$
   select case jsonb_typeof(value)
@@ -18,7 +18,7 @@ language sql immutable set search_path = '' as $$
                             else format('a text of %s characters', length(value #>> '{}')) end
     when 'array'  then format('a list of %s', jsonb_array_length(value))
     when 'object' then 'an object'
-    else left(value::text, 30)
+    else coalesce(left(value::text, 30), 'none')
   end
 $$;
 
@@ -200,7 +200,7 @@ declare
 begin
   if jsonb_typeof(settings) is distinct from 'object' then
     perform ordak.fail('VAL001', format('expected settings to be an object, but found %s',
-                                        coalesce(ordak.json_found(settings), 'none')));
+                                        ordak.json_found(settings)));
   end if;
   if (select count(*) from jsonb_object_keys(settings)) > 50 then
     perform ordak.fail('VAL001', 'expected at most 50 settings, but found more');

@@ -68,18 +68,6 @@ language sql immutable set search_path = '' as $$
 $$;
 
 
--- field_found: what a message says that a JSON value is. Never a text itself, which may be a person's data.
-create function ordak.field_found(value jsonb) returns text
-language sql immutable set search_path = '' as $$
-  select case jsonb_typeof(value)
-    when 'string' then format('a text of %s characters', length(value #>> '{}'))
-    when 'number' then left(value::text, 20)
-    when 'array'  then format('a list of %s', jsonb_array_length(value))
-    else coalesce(jsonb_typeof(value), 'none')
-  end
-$$;
-
-
 -- field_errors: all that is wrong with a JSON object, each with its path.
 --
 -- partial   whether fields may be left out that are needed: it changes an object that has them
@@ -87,7 +75,7 @@ create function ordak.field_errors(object text, path text, fields jsonb, partial
 language plpgsql stable set search_path = '' as $$
 begin
   if jsonb_typeof(fields) is distinct from 'object' then
-    return next format('%s: expected an object, but found %s', path, ordak.field_found(fields));
+    return next format('%s: expected an object, but found %s', path, ordak.json_found(fields));
     return;
   end if;
   return query
@@ -96,7 +84,7 @@ begin
     where f.key not in (select r.key from ordak.field_rules(object) as r);
   return query
     select format('%s: expected %s, but found %s', concat_ws('.', path, r.key), ordak.field_expected(r.kind, r.most),
-                  ordak.field_found(fields -> r.key))
+                  ordak.json_found(fields -> r.key))
     from ordak.field_rules(object) as r
     where case
       when not fields ? r.key       then r.needed and not partial
@@ -114,7 +102,7 @@ declare
   c_most constant int := 50;
 begin
   if jsonb_typeof(list) is distinct from 'array' or jsonb_array_length(list) not between fewest and c_most then
-    return next format('%s: expected a list of %s to %s, but found %s', path, fewest, c_most, ordak.field_found(list));
+    return next format('%s: expected a list of %s to %s, but found %s', path, fewest, c_most, ordak.json_found(list));
     return;
   end if;
   return query
