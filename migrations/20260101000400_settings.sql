@@ -69,7 +69,11 @@ create table ordak.settings (
   monitor_refresh     int         not null default 30,
   -- Where true, Staff work on tasks only while they are on shift and not on a break.
   shifts_enabled      boolean     not null default true,
+  -- Whether stock is counted: switched by start_tracking, since open orders must reserve.
   inventory_tracking  boolean     not null default false,
+  -- Between which times orders are expected, on the days that are allowed as due dates.
+  open_from           time        not null default '08:00',
+  open_until          time        not null default '18:00',
   updated_at          timestamptz not null default now(),
 
   constraint settings_store_fkey             foreign key (store) references ordak.stores (code),
@@ -84,7 +88,8 @@ create table ordak.settings (
   constraint settings_flavours_names         check (ordak.list_fault(to_jsonb(flavours), 1, 50) is null),
   constraint settings_storage_names          check (ordak.list_fault(to_jsonb(storage_locations), 1, 50) is null),
   constraint settings_monitor_density_word   check (monitor_density in ('compact', 'cozy')),
-  constraint settings_monitor_refresh_choice check (monitor_refresh in (15, 30, 60))
+  constraint settings_monitor_refresh_choice check (monitor_refresh in (15, 30, 60)),
+  constraint settings_open_times             check (open_from < open_until)
 );
 alter table ordak.settings enable row level security;
 comment on table ordak.settings is 'One row for each store, made with it';
@@ -115,6 +120,8 @@ create type api.settings as (
   monitor_refresh    int,
   shifts_enabled     boolean,
   inventory_tracking boolean,
+  open_from          time,
+  open_until         time,
   updated_at         timestamptz
 );
 comment on type api.settings is 'The settings of a store; what the caller may not see is null';
@@ -134,6 +141,8 @@ language sql immutable set search_path = '' as $$
     settings.flavours, settings.storage_locations, settings.monitor_density, settings.monitor_refresh,
     settings.shifts_enabled,
     case when me.role > 'Staff' then settings.inventory_tracking end,
+    case when me.role > 'Staff' then settings.open_from end,
+    case when me.role > 'Staff' then settings.open_until end,
     settings.updated_at
   )::api.settings
 $$;
@@ -180,9 +189,14 @@ begin
     when 'monitor_refresh' then
       v_expected := '15, 30 or 60';
       v_right := v_whole in (15, 30, 60);
-    when 'shifts_enabled', 'inventory_tracking' then
+    when 'open_from', 'open_until' then
+      v_expected := 'a time such as 08:30';
+      v_right := v_text ~ '^(([01]\d|2[0-3]):[0-5]\d|24:00)(:00)?$';
+    when 'shifts_enabled' then
       v_expected := 'true or false';
       v_right := jsonb_typeof(value) = 'boolean';
+    when 'inventory_tracking' then
+      return 'expected inventory_tracking to be switched by start_tracking or stop_tracking, but found it in settings';
     else
       return format('expected the name of a setting, but found %s',
                     case when ordak.looks_secret(key) then 'what looks like a secret' else left(key, 40) end);
@@ -192,8 +206,9 @@ end
 $$;
 
 
--- check_settings: refuses with VAL001 settings that are unknown or cannot have their value, and says so of each.
-create function ordak.check_settings(settings jsonb) returns void
+-- check_settings: refuses with VAL001 settings of a store, or of the sync, that are unknown or cannot have their value,
+-- and says so of each.
+create function ordak.check_settings(settings jsonb, sync boolean default false) returns void
 language plpgsql stable set search_path = '' as $$
 declare
   v_faults text;
@@ -206,7 +221,10 @@ begin
     perform ordak.fail('VAL001', 'expected at most 50 settings, but found more');
   end if;
   select string_agg(f.fault, '; ') into v_faults
-  from (select ordak.setting_fault(key, value) as fault from jsonb_each(settings)) as f;
+  from (
+    select case when sync then ordak.sync_setting_fault(key, value) else ordak.setting_fault(key, value) end as fault
+    from jsonb_each(settings)
+  ) as f;
   if v_faults is not null then
     perform ordak.fail('VAL001', left(v_faults, 2000), 'correct them all: nothing was saved; secrets belong elsewhere');
   end if;
@@ -231,7 +249,10 @@ begin
   -- Locked before it is read: of two who save at once, the second keeps what the first has changed.
   select * into strict v_old from ordak.settings as s where s.store = change_settings.store for no key update;
   v_new := jsonb_populate_record(v_old, change);
-  if v_new is not distinct from v_old then
+  if v_new.open_from >= v_new.open_until then
+    perform ordak.fail('VAL001', format('expected open_from before open_until, but found %s and %s', v_new.open_from,
+                                        v_new.open_until));
+  elsif v_new is not distinct from v_old then
     return (false, ordak.settings_for(me, v_old))::api.settings_change;
   end if;
   update ordak.settings as s
@@ -239,7 +260,8 @@ begin
       due_allowed_days = v_new.due_allowed_days, due_blackout_dates = v_new.due_blackout_dates,
       flavours = v_new.flavours, storage_locations = v_new.storage_locations,
       monitor_density = v_new.monitor_density, monitor_refresh = v_new.monitor_refresh,
-      shifts_enabled = v_new.shifts_enabled, inventory_tracking = v_new.inventory_tracking, updated_at = now()
+      shifts_enabled = v_new.shifts_enabled, open_from = v_new.open_from, open_until = v_new.open_until,
+      updated_at = now()
   where s.store = v_old.store
   returning * into v_new;
   perform ordak.audit(me.id, v_old.store, 'save_settings', v_old.store,
@@ -267,8 +289,8 @@ comment on function api.get_settings(text) is $$
 The settings of a store.
 
 store    the store's code
-returns  one field for each setting; for Staff due_offset_days, due_allowed_days, due_blackout_dates and
-         inventory_tracking are null
+returns  one field for each setting; for Staff due_offset_days, due_allowed_days, due_blackout_dates,
+         inventory_tracking, open_from and open_until are null
 raises   AUTH001; AUTH002 somebody of another store; VAL001
 role     Staff
 example  {"store": "bannos"}
@@ -297,7 +319,9 @@ settings  {name: value}; what is not named stays as it is, and nothing can be nu
           due_allowed_days: seven times true or false, Monday first; due_blackout_dates: at most 366 days;
           flavours, storage_locations: 1 to 50 different names of 1 to 60 characters;
           monitor_density: compact or cozy; monitor_refresh: 15, 30 or 60 seconds;
-          shifts_enabled: whether Staff must be on shift to work on a task; inventory_tracking: true or false
+          shifts_enabled: whether Staff must be on shift to work on a task; open_from, open_until: times such as
+          08:30, up to 24:00, between which orders are expected on the days that are allowed. inventory_tracking is
+          switched by start_tracking and stop_tracking alone
 returns   all settings as they are now; changed is false where they were so already
 raises    AUTH001; AUTH002 not an Admin of that store; VAL001 an unknown setting, a value that it cannot have, or what
           looks like a secret; the message says of each what is wrong

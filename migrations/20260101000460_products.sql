@@ -127,10 +127,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_today  constant date := (
     select ordak.local_day(s.time_zone, now()) from ordak.stores as s where s.code = product.store);
-  v_order  record;
-  v_orders int := 0;
-begin
-  for v_order in
+  v_orders constant bigint[] := array(
     select o.id from ordak.orders as o
     where o.store = product.store and o.placed_at > now() - interval '90 days' and o.cancelled_at is null
       and (product.kind <> 'cake' or coalesce(o.due_date >= v_today, true))
@@ -142,14 +139,13 @@ begin
         where l.order_key = o.id and (l.kind = 'cake' or ordak.is_product(product, l.product_id, l.sku))) <= 500)
     order by o.id
     limit 200
-    for no key update
-  loop
-    update ordak.order_lines as l set kind = product.kind
-    where l.order_key = v_order.id and ordak.is_product(product, l.product_id, l.sku);
-    perform ordak.settle_order(v_order.id, true);
-    v_orders := v_orders + 1;
-  end loop;
-  return v_orders;
+    for no key update);
+begin
+  update ordak.order_lines as l set kind = product.kind
+  where l.order_key = any (v_orders) and ordak.is_product(product, l.product_id, l.sku);
+  perform ordak.lock_stock(v_orders);
+  perform ordak.settle_order(o, true) from unnest(v_orders) as o;
+  return cardinality(v_orders);
 end
 $$;
 

@@ -154,6 +154,8 @@ create table ordak.tasks (
   -- What people have changed, as in orders.
   overrides     jsonb       not null default '{}',
   completed_at  timestamptz,
+  -- When the kitchen last got further with it; null until it is begun.
+  progressed_at timestamptz,
   -- Counts what people have edited, for whoever edits what they read earlier.
   version       int         not null default 1,
   created_at    timestamptz not null default now(),
@@ -186,6 +188,10 @@ create index tasks_stage_idx on ordak.tasks (store, stage, due_date, size_rank, 
   where stage <> 'Complete' and cancelled_at is null;
 create index tasks_completed_idx on ordak.tasks (store, completed_at desc, id desc) where stage = 'Complete';
 create index tasks_due_idx on ordak.tasks (store, due_date);
+-- Where nothing goes on, of those that are begun and of those that are not.
+create index tasks_progress_idx on ordak.tasks (store, progressed_at) where stage <> 'Complete' and cancelled_at is null;
+create index tasks_waiting_idx on ordak.tasks (store, coalesce(due_date, '-infinity'))
+  where stage <> 'Complete' and cancelled_at is null and progressed_at is null;
 create index tasks_stored_idx on ordak.tasks (store, storage, completed_at desc, id desc)
   where stage = 'Complete' and storage is not null;
 -- Two of them, so that a search of the queue does not look through years.

@@ -124,11 +124,13 @@ $$;
 
 -- flag: raises or clears a flag of an order; flags are kept sorted, each once.
 create function ordak.flag(order_key bigint, flag text, raised boolean) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   update ordak.orders as o
   set flags = case when raised then array(select distinct f from unnest(o.flags || flag.flag) as f order by f)
                    else array_remove(o.flags, flag.flag) end
-  where o.id = flag.order_key and raised <> (flag.flag = any (o.flags))
+  where o.id = flag.order_key and raised <> (flag.flag = any (o.flags));
+end
 $$;
 
 

@@ -48,16 +48,40 @@ example  select=store,name
 $$;
 
 
+-- order_blocked: whether an order waits for stock, from its reservations.
+create function ordak.order_blocked(order_key bigint) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return exists (select from ordak.reservations as r where r.order_key = order_blocked.order_key and r.state = 'blocked');
+end
+$$;
+grant execute on function ordak.order_blocked(bigint) to authenticated;
+
+
+-- unit_blocked: whether one piece of an order's line waits for stock.
+create function ordak.unit_blocked(line_key bigint, unit int) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return exists (
+    select from ordak.reservations as r
+    where r.line_key = unit_blocked.line_key and r.unit = unit_blocked.unit and r.state = 'blocked');
+end
+$$;
+grant execute on function ordak.unit_blocked(bigint, int) to authenticated;
+
+
 create view api.orders with (security_invoker = true) as
 select
   o.order_id, o.store, o.number, o.shopify_order_gid, o.source, o.customer_name, o.due_date,
   o.delivery_window, o.delivery_method, o.notes, o.currency, o.total_amount, o.pos, o.test, o.placed_at,
-  o.cancelled_at, o.cancel_reason, o.held_at, o.hold_reason, o.flags, o.version, o.created_at, o.updated_at
+  o.cancelled_at, o.cancel_reason, o.held_at, o.hold_reason, o.flags,
+  ordak.order_blocked(o.id) as inventory_blocked, o.version, o.created_at, o.updated_at
 from ordak.orders as o;
 grant select on api.orders to authenticated;
 comment on view api.orders is $$
 The orders of the caller's stores, one row each. Look them up by order_id, number, gid, placed_at or due_date, which have an
-index; the queue and get_order are what screens are made of.
+index; the queue and get_order are what screens are made of. inventory_blocked says whether the order waits for stock: for
+what, blocked_orders says.
 
 role     Staff
 example  order_id=eq.bannos-25771
@@ -72,7 +96,8 @@ select
   case when t.stage <> 'Complete' and t.cancelled_at is null
        then ordak.priority(t.due_date, t.created_at, s.time_zone, now()) end as priority,
   a.user_id as assignee_id, a.full_name as assignee_name, t.storage, o.held_at, o.hold_reason, t.cancelled_at,
-  t.printed_at, p.started_at, t.completed_at, o.flags, o.test, t.version, t.created_at, t.updated_at
+  t.printed_at, p.started_at, t.completed_at, o.flags,
+  ordak.unit_blocked(t.line_key, t.unit) as inventory_blocked, o.test, t.version, t.created_at, t.updated_at
 from ordak.tasks as t
 join ordak.orders as o on o.id = t.order_key
 join ordak.stores as s on s.code = t.store
@@ -81,7 +106,8 @@ left join ordak.stage_times as p on p.task = t.id and p.stage = t.stage and p.pa
 grant select on api.tasks to authenticated;
 comment on view api.tasks is $$
 The kitchen's tasks of the caller's stores, one cake each, with what their order says. started_at is when the stage that
-the task is in began; priority is null once nobody works on the task any more.
+the task is in began; priority is null once nobody works on the task any more; inventory_blocked says whether something that
+the cake still needs is missing.
 
 role     Staff
 example  task_number=eq.B25771-A

@@ -62,13 +62,15 @@ create table ordak.bom_lines (
   constraint bom_lines_product_fkey      foreign key (product) references ordak.items (id),
   constraint bom_lines_store_fkey        foreign key (store) references ordak.stores (code),
   constraint bom_lines_item_fkey         foreign key (item) references ordak.items (id),
-  constraint bom_lines_key               unique nulls not distinct (product, store, item, stage),
+  -- With all that ats reads of them.
+  constraint bom_lines_key               unique nulls not distinct (product, item, store, stage)
+    include (quantity, optional),
   constraint bom_lines_quantity_positive check (quantity > 0),
   constraint bom_lines_stage_production  check (stage <> 'Complete'),
   constraint bom_lines_not_itself        check (product <> item)
 );
 create index bom_lines_store_idx on ordak.bom_lines (store);
-create index bom_lines_item_idx on ordak.bom_lines (item);
+create index bom_lines_item_idx on ordak.bom_lines (item, product);
 alter table ordak.bom_lines enable row level security;
 
 
@@ -125,20 +127,6 @@ begin
             from ordak.items as i where i.id = r.item)
      order by length(r.keyword) desc, r.store nulls last, r.item
      limit 1));
-end
-$$;
-
-
--- bom_of: what one piece of a product is made of in a store.
-create function ordak.bom_of(product bigint, store text)
-returns table (item bigint, stage ordak.stage, quantity numeric, optional boolean)
-language plpgsql stable rows 10 set search_path = '' as $$
-begin
-  return query
-    select b.item, b.stage, sum(b.quantity), bool_and(b.optional)
-    from ordak.bom_lines as b
-    where b.product = bom_of.product and (b.store is null or b.store = bom_of.store)
-    group by b.item, b.stage;
 end
 $$;
 
@@ -225,19 +213,26 @@ create function ordak.ats(items bigint[], stores text[]) returns table (item big
 language plpgsql stable rows 50 set search_path = '' set plan_cache_mode = force_generic_plan as $$
 begin
   return query
-    select w.item, w.store,
+    select w.item, s.store,
            case when m.most is null then case when i.tracked then floor(i.on_hand - i.held - i.blocked - i.buffer) end
                 else floor(least(m.most, case when i.tracked then i.on_hand - i.held - i.blocked end) - i.buffer) end
-    from unnest(items, stores) as w (item, store)
+    from (
+      -- Stores that have no lines of their own in a bill share what the lines for all of them allow.
+      select a.item, case when exists (select from ordak.bom_lines as b where b.product = a.item and b.store = a.store)
+                          then a.store end as own, array_agg(a.store) as stores
+      from unnest(items, stores) as a (item, store)
+      group by a.item, own
+    ) as w
     join ordak.items as i on i.id = w.item
     cross join lateral (
       select min(floor((c.on_hand - c.held - c.blocked - c.buffer) / b.quantity)) as most
       from (
         select b.item, sum(b.quantity) as quantity from ordak.bom_lines as b
-        where b.product = w.item and not b.optional and (b.store is null or b.store = w.store)
+        where b.product = w.item and not b.optional and (b.store is null or b.store = w.own)
         group by b.item
       ) as b
       join ordak.items as c on c.id = b.item
-    ) as m;
+    ) as m
+    cross join unnest(w.stores) as s (store);
 end
 $$;

@@ -101,9 +101,11 @@ begin
     format('%s of %s were used up than there were; count it', -i.on_hand, i.sku))
   from ordak.items as i where i.id = any (items) and i.on_hand < 0 and tell_stock.store is not null order by i.id;
   update ordak.alerts as a set resolved_at = now()
-  from ordak.items as i
-  where i.id = any (items) and a.subject = i.sku and a.resolved_at is null
-    and (a.kind = 'stock_short' and i.blocked = 0 or a.kind = 'stock_negative' and i.on_hand >= 0);
+  where a.id in (
+    select o.id from ordak.alerts as o join ordak.items as i on i.sku = o.subject
+    where i.id = any (items) and o.resolved_at is null
+      and (o.kind = 'stock_short' and i.blocked = 0 or o.kind = 'stock_negative' and i.on_hand >= 0)
+    order by o.id for update of o);
 end
 $$;
 
@@ -156,7 +158,10 @@ begin
     from ordak.live_units(v_order) as u
     join unnest(matches) as m on m.line_key = u.line_key
     cross join lateral (
-      select b.item, b.stage, b.quantity, b.optional, false as own from ordak.bom_of(m.item, v_order.store) as b
+      select b.item, b.stage, sum(b.quantity) as quantity, bool_and(b.optional) as optional, false as own
+      from ordak.bom_lines as b
+      where b.product = m.item and (b.store is null or b.store = v_order.store)
+      group by b.item, b.stage
       union all
       select i.id, 'Packing', 1, false, true from ordak.items as i where i.id = m.item and i.tracked
     ) as n
@@ -271,6 +276,44 @@ end
 $$;
 
 
+-- is_fresh: whether nothing of an order is reserved yet, and nothing of what it needs can be used up already.
+create function ordak.is_fresh(v_order ordak.orders) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return not v_order.pos
+    and not exists (select from ordak.reservations as r where r.order_key = v_order.id)
+    and not exists (select from ordak.tasks as t where t.order_key = v_order.id and t.stage <> 'Filling')
+    and not exists (select from ordak.order_lines as l where l.order_key = v_order.id and l.fulfilled);
+end
+$$;
+
+
+-- add_reservations: adds new reservations of one order, whose items the caller has locked. Those that fit at once are
+-- held at once, unless others wait already, see serve. True where all of them are.
+create function ordak.add_reservations(new ordak.reservations[]) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_held boolean;
+begin
+  with added as (
+    insert into ordak.reservations (order_key, line_key, unit, item, stage, pass, quantity, optional, own, state,
+      due_date, placed_at)
+    select n.order_key, n.line_key, n.unit, n.item, n.stage, n.pass, n.quantity, n.optional, n.own,
+           case when i.blocked = 0 and i.on_hand - i.held >= sum(n.quantity) over (
+                  partition by n.item order by n.line_key, n.unit, n.stage rows unbounded preceding)
+                then 'held' else 'blocked' end,
+           n.due_date, n.placed_at
+    from unnest(new) as n
+    join ordak.items as i on i.id = n.item
+    on conflict do nothing
+    returning state
+  )
+  select bool_and(a.state = 'held') is not false into v_held from added as a;
+  return v_held;
+end
+$$;
+
+
 -- settle_stock: makes the reservations of an order, which the caller has locked, agree with it.
 --
 -- matches  the items that its lines are
@@ -279,36 +322,45 @@ create function ordak.settle_stock(v_order ordak.orders, matches ordak.match[], 
 language plpgsql set search_path = '' as $$
 declare
   -- Also what is not reserved: what is available of a product that was sold follows from all of its parts.
-  v_items constant bigint[] := array(
+  v_items    constant bigint[] := array(
     select r.item from ordak.reservations as r where r.order_key = v_order.id and r.state in ('blocked', 'held',
       'released')
     union
     select n.item from unnest(new) as n
     union
     select unnest(ordak.with_parts(array(select m.item from unnest(matches) as m))));
+  v_fresh    constant boolean  := ordak.is_fresh(v_order);
+  v_held     boolean;
+  v_listings bigint[];
 begin
   perform ordak.lock_items(v_items);
-  insert into ordak.reservations (order_key, line_key, unit, item, stage, pass, quantity, optional, own, due_date,
-    placed_at)
-  select n.order_key, n.line_key, n.unit, n.item, n.stage, n.pass, n.quantity, n.optional, n.own, n.due_date,
-    n.placed_at
-  from unnest(new) as n
-  on conflict do nothing;
-  perform ordak.follow_order(v_order);
-  perform ordak.take_back(v_order);
-  perform ordak.serve(v_items);
-  perform ordak.skip_short(v_order.id, v_items);
-  perform ordak.count_effects(v_order, matches);
-  perform ordak.mark_listings(v_items);
-  perform ordak.tell_stock(v_order.store, v_items);
+  v_held := ordak.add_reservations(new);
+  -- Where all of a fresh order is held at once, as is usual, nothing else can change.
+  if not v_held or not v_fresh then
+    perform ordak.follow_order(v_order);
+    perform ordak.take_back(v_order);
+    perform ordak.serve(v_items);
+    perform ordak.skip_short(v_order.id, v_items);
+  end if;
+  v_listings := ordak.lock_touched(v_items);
+  if v_listings <> '{}' then
+    perform ordak.count_effects(v_order, matches);
+    perform ordak.mark_owed(v_listings);
+  end if;
+  -- Last, as alerts are locked last.
+  if not v_held or not v_fresh then
+    perform ordak.tell_stock(v_order.store, v_items);
+  end if;
 end
 $$;
 
 
 -- is_tracked: whether a store's stock is counted.
 create function ordak.is_tracked(store text) returns boolean
-language sql stable set search_path = '' as $$
-  select s.inventory_tracking from ordak.settings as s where s.store = is_tracked.store
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select s.inventory_tracking from ordak.settings as s where s.store = is_tracked.store);
+end
 $$;
 
 
@@ -316,7 +368,8 @@ $$;
 --
 -- late   whether it should have had its reservations from the start, see needed
 create function ordak.reserve(order_key bigint, late boolean default false) returns void
-language plpgsql set search_path = '' as $$
+-- Planned once in a session, and by index, for tables that may be empty then: each order finds a few rows.
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   v_order   ordak.orders;
   v_matches ordak.match[];

@@ -72,25 +72,27 @@ create trigger listing_effects_sum after insert on ordak.listing_effects
   referencing new table as added for each statement execute function ordak.sum_effects();
 
 
--- touched_listings: the listings of items and of what is made of them.
-create function ordak.touched_listings(items bigint[]) returns bigint[]
-language plpgsql stable set search_path = '' as $$
-begin
-  return array(
-    select g.id from ordak.listings as g where g.item = any (items)
-    union
-    select g.id from ordak.bom_lines as b join ordak.listings as g on g.item = b.product where b.item = any (items)
-    order by 1);
-end
-$$;
-
-
--- lock_listings: locks listings in ascending order; whoever changes what can be sold of them, or what Shopify must
--- show, has them locked when they compare the two, so that of two who each change a part the second sees the whole.
+-- lock_listings: locks listings in ascending order.
 create function ordak.lock_listings(listings bigint[]) returns void
 language plpgsql set search_path = '' as $$
 begin
   perform from ordak.listings as g where g.id = any (listings) order by g.id for no key update;
+end
+$$;
+
+
+-- lock_touched: locks the listings of items and of what is made of them, in ascending order, and says which they are.
+--
+-- Whoever changes what can be sold of them, or what Shopify must show, has them locked when they compare the two, so
+-- that of two who each change a part the second sees the whole. What they compare they must read in a later statement:
+-- it sees what whoever had the lock before has changed.
+create function ordak.lock_touched(items bigint[]) returns bigint[]
+language plpgsql set search_path = '' as $$
+declare
+  v_touched constant bigint[] := array(
+    select unnest(items) union select b.product from ordak.bom_lines as b where b.item = any (items));
+begin
+  return array(select g.id from ordak.listings as g where g.item = any (v_touched) order by g.id for no key update);
 end
 $$;
 
@@ -117,67 +119,104 @@ end
 $$;
 
 
+-- next_push: when a listing can be pushed again; null where it never was. A burst of orders makes few pushes: they wait
+-- for the end of the window since the last, and the first of them goes at once.
+create function ordak.next_push(listing bigint) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select e.created_at + (select s.push_window from ordak.sync_settings as s)
+    from ordak.listing_effects as e where e.listing = next_push.listing and e.kind = 'push'
+    order by e.source_id desc limit 1);
+end
+$$;
+
+
+-- mark_owed: marks those of listings, locked by the caller, that Shopify is owed something of. What an open push is about
+-- waits for its end, when this is asked again.
+create function ordak.mark_owed(listings bigint[]) returns void
+-- By index, also where a session planned it when the queue was empty, as a plan is kept.
+language plpgsql set search_path = '' set enable_seqscan = off as $$
+declare
+  v_waiting bigint[];
+begin
+  -- What waits in the queue already will be compared there: no need to compare it now, but to say that it has changed.
+  with waiting as (
+    update ordak.work_queue as w set version = w.version + 1
+    where w.key = any (listings::text[])
+      -- In brackets no other index fits: all that waits may be much.
+      and (w.topic = 'inventory_push' and w.state = 'ready') is true
+    returning w.key::bigint as id
+  )
+  select array_agg(w.id) into v_waiting from waiting as w;
+  if v_waiting is not null then
+    perform ordak.note_dirt();
+  end if;
+  perform ordak.mark_all('inventory_push', array_agg(o.store), array_agg(o.listing::text),
+                         array_agg(greatest(ordak.next_push(o.listing), now())))
+  from ordak.owed(array(select unnest(listings) except select unnest(v_waiting))) as o
+  where o.owed <> 0 and not exists (
+    select from ordak.push_batches as b join ordak.push_items as i on i.batch = b.key
+    where b.store = o.store and b.state = 'open' and i.listing = o.listing);
+end
+$$;
+
+
 -- mark_listings: marks what Shopify is owed something of, of the listings that these items touch; called where what is
 -- there of them, or what Shopify must show, has changed.
 create function ordak.mark_listings(items bigint[]) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_listings constant bigint[] := ordak.touched_listings(items);
+  v_listings constant bigint[] := ordak.lock_touched(items);
 begin
   if v_listings <> '{}' then
-    perform ordak.lock_listings(v_listings);
-    -- A statement of its own: it sees what whoever had the lock before has changed.
-    perform ordak.mark('inventory_push', d.store, d.listing::text)
-    from (select * from ordak.owed(v_listings) as o where o.owed <> 0 order by o.listing) as d;
+    perform ordak.mark_owed(v_listings);
   end if;
 end
+$$;
+
+
+-- refund_margin: how long before a level's time a refund may be dated that came after the level was read: times are in whole
+-- seconds, and the level's is that of Shopify's answer, which took a moment.
+create function ordak.refund_margin() returns interval
+language sql immutable set search_path = '' as $$
+  select interval '2 seconds'
 $$;
 
 
 -- count_effects: counts in E what Shopify itself has counted of an order: what was sold, and what refunds put back at
--- the location that we manage. What was known when the level was last read counts nothing any more.
+-- the location that we manage. What was known when the level was last read counts nothing any more. The caller has
+-- locked the listings of the items.
 create function ordak.count_effects(v_order ordak.orders, matches ordak.match[]) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_listings constant bigint[] := array(
-    select g.id from unnest(matches) as m join ordak.listings as g on g.item = m.item and g.store = v_order.store
-      order by g.id);
 begin
-  if v_listings = '{}' or v_order.source <> 'shopify' then
+  if v_order.source <> 'shopify' then
     return;
   end if;
-  perform ordak.lock_listings(v_listings);
   insert into ordak.listing_effects (listing, kind, source_id, counted, delta, shopify_at)
-  select g.id, e.kind, e.source_id, e.counted, case when e.at <= g.based_at then 0 else e.delta end, e.at
+  select g.id, e.kind, e.source_id, e.counted,
+         case when e.at <= g.based_at and (e.kind = 'sold' or e.at < g.based_at - ordak.refund_margin()) then 0
+              else e.delta end, e.at
   from unnest(matches) as m
   join ordak.listings as g on g.item = m.item and g.store = v_order.store
   join ordak.order_lines as l on l.id = m.line_key and (g.variant_id is null or g.variant_id = l.variant_id)
-  cross join lateral ordak.shopify_effects(v_order, l, g) as e
-  on conflict on constraint listing_effects_source_key do nothing;
-end
-$$;
-
-
--- shopify_effects: what Shopify has counted of a line at a listing's location.
-create function ordak.shopify_effects(v_order ordak.orders, line ordak.order_lines, listing ordak.listings)
-returns table (kind text, source_id bigint, counted bigint, delta bigint, at timestamptz)
-language plpgsql stable rows 2 set search_path = '' as $$
-begin
-  return query
-    select 'sold', line.line_id, line.quantity::bigint, s.sold - line.quantity,
-           -- A line that came later to an order counts as old too: taken for new it would raise what Shopify shows.
-           case when s.sold = 0 then v_order.placed_at else coalesce(v_order.shopify_updated_at, v_order.placed_at) end
+  cross join lateral (
+    -- A line that came later to an order counts as old too: taken for new it would raise what Shopify shows.
+    select 'sold' as kind, l.line_id as source_id, l.quantity::bigint as counted, s.sold - l.quantity as delta,
+           case when s.sold = 0 then v_order.placed_at
+                else coalesce(v_order.shopify_updated_at, v_order.placed_at) end as at
     from (
       select coalesce(max(e.counted), 0) as sold from ordak.listing_effects as e
-      where e.listing = listing.id and e.kind = 'sold' and e.source_id = line.line_id
+      where e.listing = g.id and e.kind = 'sold' and e.source_id = l.line_id
     ) as s
-    where line.line_id is not null and line.quantity > s.sold
-      and (not v_order.pos or v_order.location_id = listing.location_id)
+    where l.line_id is not null and l.quantity > s.sold and (not v_order.pos or v_order.location_id = g.location_id)
     union all
-    select 'refund', r.refund_line_id, r.quantity::bigint, r.quantity::bigint, r.refunded_at
+    select 'refund', r.refund_line_id, r.quantity, r.quantity, r.refunded_at
     from ordak.refund_lines as r
-    where r.store = v_order.store and r.shopify_order_id = v_order.shopify_order_id and r.line_id = line.line_id
+    where r.store = v_order.store and r.shopify_order_id = v_order.shopify_order_id and r.line_id = l.line_id
       and r.restock_type in ('cancel', 'return', 'legacy_restock') and r.quantity > 0
-      and coalesce(r.location_id, listing.location_id) = listing.location_id;
+      and coalesce(r.location_id, g.location_id) = g.location_id
+  ) as e
+  on conflict on constraint listing_effects_source_key do nothing;
 end
 $$;

@@ -25,6 +25,11 @@ example    {"kind": "component"}
 $$;
 
 
+-- What is low, as low_stock lists it.
+create index items_low_idx on ordak.items ((minimum - on_hand) desc, sku)
+  where active and tracked and (on_hand < minimum or on_hand <= 0);
+
+
 create function api.low_stock(kind text default null, page_size int default 50) returns setof api.item
 language plpgsql stable security definer set search_path = '' as $$
 begin
@@ -206,13 +211,36 @@ comment on type api.inventory is
   'What can be sold of an item: ats is never below 0, and null for what is made to order of nothing that is counted';
 
 
+-- find_items: the items of 1 to 100 SKUs, in their order. Raises VAL001, and INV002 with the places of those that are none.
+create function ordak.find_items(skus text[]) returns bigint[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_items   bigint[];
+  v_unknown int[];
+begin
+  if cardinality(skus) between 1 and 100 is not true then
+    perform ordak.fail('VAL001', format('expected 1 to 100 skus, but found %s', coalesce(cardinality(skus)::text, 'none')));
+  end if;
+  select array_agg(i.id order by s.place), array_agg(s.place order by s.place) filter (where i.id is null)
+  into v_items, v_unknown
+  from unnest(skus) with ordinality as s (sku, place)
+  -- One look-up each: joined, the planner would read the table whole.
+  left join lateral (select i.id from ordak.items as i where i.sku = s.sku limit 1) as i on true;
+  if v_unknown is not null then
+    perform ordak.fail('INV002', format('expected SKUs of items, but found %s of %s that are none, in place %s',
+                       cardinality(v_unknown), cardinality(skus), array_to_string(v_unknown, ', ')), 'see list_items');
+  end if;
+  return v_items;
+end
+$$;
+
+
 -- inventory_of: what can be sold of items in a store, in the order of their SKUs; of all stores what their bills have in
 -- common. A product is the item that the store's own rule names, or else the one for all. Raises VAL001 and INV002.
 create function ordak.inventory_of(skus text[], product_id bigint, store text) returns setof api.inventory
 language plpgsql stable set search_path = '' as $$
 declare
-  v_items   bigint[];
-  v_unknown int[];
+  v_items bigint[];
 begin
   if (skus is null) = (product_id is null) or cardinality(skus) not between 1 and 100 then
     perform ordak.fail('VAL001', 'expected 1 to 100 skus, or a product_id, but found another');
@@ -227,15 +255,7 @@ begin
       perform ordak.fail('INV002', 'expected a product that a rule names the item of, but found another', 'see list_match_rules');
     end if;
   else
-    select array_agg(i.id order by s.place), array_agg(s.place order by s.place) filter (where i.id is null)
-    into v_items, v_unknown
-    from unnest(skus) with ordinality as s (sku, place)
-    -- One look-up each: joined, the planner would read the table whole.
-    left join lateral (select i.id from ordak.items as i where i.sku = s.sku limit 1) as i on true;
-    if v_unknown is not null then
-      perform ordak.fail('INV002', format('expected SKUs of items, but found %s of %s that are none, in place %s',
-                         cardinality(v_unknown), cardinality(skus), array_to_string(v_unknown, ', ')), 'see list_items');
-    end if;
+    v_items := ordak.find_items(skus);
   end if;
   return query
     select i.sku, a.store, i.on_hand, i.held + i.blocked, i.buffer, greatest(a.ats, 0 * a.ats)

@@ -25,6 +25,11 @@ begin
         assignee     = n.assignee,
         storage      = n.storage,
         printed_at   = n.printed_at,
+        -- A ticket printed again gets nobody further; who waited on hold begins to count anew.
+        progressed_at = case when action in ('start', 'complete', 'return', 'move')
+                               or action = 'print' and t.printed_at is null
+                               or action = 'release' and t.progressed_at is not null then v_at
+                             else t.progressed_at end,
         completed_at = case when n.stage = 'Complete' then coalesce(t.completed_at, v_at) end
     from ordak.tasks as o
     cross join jsonb_populate_record(o, change) as n
@@ -353,6 +358,10 @@ begin
   perform ordak.refuse_closed(v_task.cancelled_at, v_task.stage = 'Complete');
   perform ordak.refuse_held(v_task.order_key);
   perform ordak.expect_stage(v_task, 'Packing');
+  if remake then
+    -- All that it needs at once: the change of stage alone would lock only a part of it.
+    perform ordak.lock_stock(array[v_task.order_key]);
+  end if;
   perform ordak.change_tasks(v_me.id, 'return', array[v_task.id], jsonb_build_object(
     'stage', 'Decorating', 'pass', v_task.pass + 1, 'assignee', null), reason);
   if remake then

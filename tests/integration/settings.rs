@@ -19,7 +19,14 @@ fn save(store: &str, settings: &Value) -> Value {
 #[test]
 fn staff_read_what_they_work_with_and_supervisors_all() {
     run(async {
-        let hidden = ["due_offset_days", "due_allowed_days", "due_blackout_dates", "inventory_tracking"];
+        let hidden = [
+            "due_offset_days",
+            "due_allowed_days",
+            "due_blackout_dates",
+            "inventory_tracking",
+            "open_from",
+            "open_until",
+        ];
         let shown = [
             "ticket_size",
             "ticket_copies",
@@ -102,7 +109,7 @@ fn only_an_admin_of_the_store_saves() {
             "due_allowed_days": [false, true, true, true, true, true, false],
             "due_blackout_dates": ["2026-12-25", "2026-12-26"], "flavours": ["Vanilla", "Ube"],
             "storage_locations": ["Cellar"], "monitor_density": "compact", "monitor_refresh": 15,
-            "shifts_enabled": false, "inventory_tracking": true
+            "shifts_enabled": false, "open_from": "06:30:00", "open_until": "24:00:00"
         });
         let everywhere = Person::staff("Admin", None).await;
         let answer = everywhere.does("save_settings", save(&store, &everything)).await;
@@ -137,6 +144,18 @@ fn a_setting_that_cannot_be_is_refused_by_name_and_nothing_is_saved() {
             ("due_offset_days", json!(31), "but found 31"),
             ("due_offset_days", json!(-1), "but found -1"),
             ("due_offset_days", json!(1e30), "but found 1"),
+            (
+                "open_from",
+                json!("8:30"),
+                "expected open_from to be a time such as 08:30, but found a text of 4",
+            ),
+            (
+                "open_from",
+                json!("18:00"),
+                "expected open_from before open_until, but found 18:00:00 and 18:00:00",
+            ),
+            ("open_until", json!("24:01"), "but found a text of 5"),
+            ("open_until", json!(18), "but found 18"),
             ("due_allowed_days", json!([true, true]), "but found a list of 2"),
             (
                 "due_allowed_days",
@@ -168,7 +187,7 @@ fn a_setting_that_cannot_be_is_refused_by_name_and_nothing_is_saved() {
             ("monitor_density", json!("Cozy"), "compact or cozy, but found a text of 4 characters"),
             ("monitor_refresh", json!(45), "15, 30 or 60, but found 45"),
             ("shifts_enabled", json!("true"), "true or false, but found a text of 4 characters"),
-            ("inventory_tracking", json!(1), "true or false, but found 1"),
+            ("inventory_tracking", json!(true), "to be switched by start_tracking or stop_tracking"),
             ("shopify_token", json!("x"), "the name of a setting, but found shopify_token"),
             ("store", json!("flourlane"), "the name of a setting, but found store"),
             ("updated_at", json!("2026-12-25"), "the name of a setting, but found updated_at"),

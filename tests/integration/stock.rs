@@ -640,7 +640,7 @@ fn what_an_item_or_a_bill_cannot_be_is_refused() {
 }
 
 /// A listing of an item in a shop, based at a level that was read an hour before the orders here.
-async fn listed(shop: &Shop, sku: &str, level: i64) -> i64 {
+pub async fn listed(shop: &Shop, sku: &str, level: i64) -> i64 {
     let listing = json!({"sku": sku, "store": shop.code, "inventory_item_id": id(), "location_id": 71});
     let listing = shop.admin.does("set_listing", listing).await["listing"]["listing_id"].as_i64().unwrap();
     let base = json!({"listing_id": listing, "level": level, "read_at": "2026-11-20T08:00:00Z"});

@@ -24,8 +24,9 @@ const TABLES: &[&str] = &[
     "ordak.order_lines",
 ];
 
-/// Moves of one item, and orders of which some wait for another.
+/// Moves of one item, orders of which some wait for another, and parts of which some are low.
 const STORY: &str = "
+    update ordak.items set minimum = on_hand + id % 7 where kind = 'component' and id % 5 = 0;
     insert into ordak.stock_moves (item, delta, reason)
     select i.id, 1, 'restock' from ordak.items as i, generate_series(1, 5000) where i.sku = 'CANDLE';
     insert into ordak.reservations (order_key, line_key, unit, item, stage, quantity, optional, own, state, due_date, placed_at)
@@ -60,6 +61,8 @@ fn what_is_asked_of_stock_reads_what_it_answers_however_much_there_is() {
                 (ledger(", before => 4000"), PAGE),
                 ("select * from api.list_items()".into(), PAGE),
                 ("select * from api.list_items(after => 'PRODUCT-5')".into(), PAGE),
+                ("select * from api.low_stock()".into(), PAGE),
+                ("select * from api.low_stock('component')".into(), PAGE),
                 ("select * from api.get_bom('PRODUCT-1')".into(), 20),
                 // All that wait are put in order for any page of them: each with its order, and the page's parts.
                 (waiting(""), 3 * WAITING),

@@ -25,11 +25,11 @@ const VACUUM: &str =
     "vacuum analyze ordak.items, ordak.bom_lines, ordak.match_rules, ordak.listings, ordak.stock_moves";
 
 /// Requests of each kind in a round, one after the other.
-const REQUESTS: i64 = 20;
+const REQUESTS: i64 = 4;
 
 /// Rounds, in which the kinds take turns, so that a busy moment of the machine meets all of them; the first warm up.
-const ROUNDS: usize = 12;
-const WARM_UP: usize = 2;
+const ROUNDS: usize = 60;
+const WARM_UP: usize = 10;
 
 /// A kind of order: whether stock is counted, and of which products it is, from which on.
 struct Kind {
