@@ -285,9 +285,12 @@ $$;
 -- refunds and a cancellation count.
 --
 -- proven    whether what was signed shows that the order is this store's
+-- fetched   whether Shopify was asked for it just now: of two bodies of one version, it is the one that is right
 -- outcome   created, updated or skipped
 -- Raises ORD004 and ORD005 for what can never be written.
-create function ordak.put_order(store ordak.stores, content jsonb, proven boolean, out outcome text, out order_key bigint)
+create function ordak.put_order(
+  store ordak.stores, content jsonb, proven boolean, fetched boolean default false, out outcome text, out order_key bigint
+)
 language plpgsql set search_path = '' as $$
 declare
   v_number constant bigint := (content ->> 'number')::bigint;
@@ -305,7 +308,7 @@ begin
   outcome := 'created';
   if v_order.id is null then
     v_order := ordak.order_there(store, content, proven);
-    outcome := case when ordak.update_order(v_order, content, proven) then 'updated' else 'skipped' end;
+    outcome := case when ordak.update_order(v_order, content, proven, fetched) then 'updated' else 'skipped' end;
   end if;
   order_key := v_order.id;
   if proven or outcome = 'created' then
@@ -319,19 +322,21 @@ $$;
 
 
 -- update_order: takes from a body what is newer in it than what is here. False where that is nothing.
-create function ordak.update_order(v_old ordak.orders, content jsonb, proven boolean) returns boolean
+create function ordak.update_order(v_old ordak.orders, content jsonb, proven boolean, fetched boolean) returns boolean
 language plpgsql set search_path = '' as $$
 declare
   v_said  constant timestamptz := (content ->> 'updated_at')::timestamptz;
   v_hash  constant bytea       := ordak.content_sha256(content);
+  -- Two versions that claim to be one.
+  v_rival constant boolean     := coalesce(v_said = v_old.shopify_updated_at and v_hash <> v_old.content_sha256, false);
   -- What a partner told us of an order of Shopify's is older than anything that Shopify says.
-  v_newer constant boolean     := v_old.content_sha256 is null
+  v_newer constant boolean     := v_old.content_sha256 is null or v_rival and fetched
                                   or (v_said, v_hash) > (v_old.shopify_updated_at, v_old.content_sha256);
   v_order ordak.orders         := v_old;
   v_added bigint;
 begin
-  if v_said = v_old.shopify_updated_at and v_hash <> v_old.content_sha256 then
-    -- Two versions that claim to be one: which of them is right, Shopify must say.
+  if v_rival and not fetched then
+    -- Which of them is right, Shopify must say.
     perform ordak.mark('refetch_order', v_old.store, v_old.shopify_order_id::text);
   end if;
   v_added := ordak.keep_refunds(v_old.store, v_old.shopify_order_id, content -> 'refund_lines');

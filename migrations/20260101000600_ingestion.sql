@@ -68,10 +68,13 @@ create table ordak.levels_seen (
   available          bigint,
   shopify_updated_at timestamptz not null,
   seen_at            timestamptz not null default now(),
+  -- When it is compared again, where it is not what Shopify must show: what it tells of may be on its way.
+  check_at           timestamptz,
 
   constraint levels_seen_pkey       primary key (store, inventory_item_id, location_id),
   constraint levels_seen_store_fkey foreign key (store) references ordak.stores (code)
 );
+create index levels_seen_check_idx on ordak.levels_seen (check_at) where check_at is not null;
 alter table ordak.levels_seen enable row level security;
 
 
@@ -254,15 +257,23 @@ language sql set search_path = '' as $$
 $$;
 
 
--- take_level: remembers the level that Shopify says it has, the newest by Shopify's clock.
+-- take_level: remembers the level that Shopify says it has, the newest by Shopify's clock; one that is not what Shopify must
+-- show of a listing is looked at again when what it tells of must have come.
 create function ordak.take_level(store ordak.stores, level jsonb) returns void
-language sql set search_path = '' as $$
-  insert into ordak.levels_seen as s (store, inventory_item_id, location_id, available, shopify_updated_at)
-  values (store.code, (level ->> 'inventory_item_id')::bigint, (level ->> 'location_id')::bigint,
-          (level ->> 'available')::bigint, (level ->> 'updated_at')::timestamptz)
+language plpgsql set search_path = '' as $$
+begin
+  insert into ordak.levels_seen as s (store, inventory_item_id, location_id, available, shopify_updated_at, check_at)
+  select store.code, v.inventory_item_id, v.location_id, v.available, v.updated_at,
+         case when g.id is not null and g.expected is distinct from v.available then now() + (select base_wait from ordak.sync_settings) end
+  from jsonb_to_record(level) as v (inventory_item_id bigint, location_id bigint, available bigint, updated_at timestamptz)
+  left join ordak.listings as g on g.store = store.code and g.inventory_item_id = v.inventory_item_id
+    and g.location_id = v.location_id and g.enabled and g.based_at is not null
   on conflict on constraint levels_seen_pkey do update set
-    available = excluded.available, shopify_updated_at = excluded.shopify_updated_at, seen_at = now()
-  where (s.shopify_updated_at, coalesce(s.available, -1)) < (excluded.shopify_updated_at, coalesce(excluded.available, -1))
+    available = excluded.available, shopify_updated_at = excluded.shopify_updated_at, seen_at = now(),
+    -- The earliest: levels that come one after the other must not put it off for ever.
+    check_at = case when excluded.check_at is not null then least(s.check_at, excluded.check_at) end
+  where (s.shopify_updated_at, coalesce(s.available, -1)) < (excluded.shopify_updated_at, coalesce(excluded.available, -1));
+end
 $$;
 
 
@@ -337,7 +348,7 @@ begin
     from ordak.take(v_store, content, v_proven, delivery ->> 'body_digest') as t
     where d.id = v_delivery;
   end if;
-  return ordak.delivery_answer(v_store.code, delivery, v_delivery is null);
+  return ordak.with_dirt(ordak.delivery_answer(v_store.code, delivery, v_delivery is null));
 end
 $$;
 grant execute on function api.ingest(jsonb, jsonb) to service_role;
@@ -347,11 +358,26 @@ Takes a delivery of Shopify's: an order, a refund, an edit, a product, a level, 
 delivery  see ordak-core, rpc::Delivery
 content   one field that names the kind, see ordak-core, order::Content
 returns   {store, order_id, status, message}; status is created, updated, skipped (known already, or older than what is
-          there), recorded (taken, and no order changed) or ignored
+          there), recorded (taken, and no order changed) or ignored; with dirty: true where something is to be pushed now
 raises    AUTH001 unknown store; ORD004 data that can never be stored; ORD005 number of another order, or what stands in
           or shows another store
 role      service
 example   {"delivery": {}, "content": "ignored"}
+$$;
+
+
+-- keep_letter: keeps what cannot be taken as a dead letter, once for each body, and answers with its id.
+create function ordak.keep_letter(store text, topic text, reason text, body bytea, content jsonb) returns bigint
+language sql set search_path = '' as $$
+  insert into ordak.dead_letters as l (store, topic, reason, body, body_sha256, content)
+  values (keep_letter.store, left(keep_letter.topic, 100), left(keep_letter.reason, 1000), keep_letter.body,
+          sha256(keep_letter.body), keep_letter.content)
+  -- Its reason may be another by now, and its body purged: the newest is the one that still holds.
+  on conflict on constraint dead_letters_body_key do update set
+    reason = excluded.reason, body = excluded.body, content = excluded.content, received_at = excluded.received_at,
+    -- It came again after it was replayed, and was refused again: it waits for somebody again.
+    replayed_at = null
+  returning l.id
 $$;
 
 
@@ -360,22 +386,13 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_store    ordak.stores;
   v_delivery bigint;
-  v_body     bytea;
   v_letter   bigint;
 begin
   perform ordak.require_service();
   v_store := ordak.store_of(delivery);
   v_delivery := ordak.record_delivery(v_store.code, delivery, 'rejected');
   if v_delivery is not null then
-    v_body := decode(body, 'base64');
-    insert into ordak.dead_letters as l (store, topic, reason, body, body_sha256, content)
-    values (v_store.code, left(delivery ->> 'topic', 100), left(reason, 1000), v_body, sha256(v_body), content)
-    -- Its reason may be another by now, and its body purged: the newest is the one that still holds.
-    on conflict on constraint dead_letters_body_key do update set
-      reason = excluded.reason, body = excluded.body, content = excluded.content, received_at = excluded.received_at,
-      -- It came again after it was replayed, and was refused again: it waits for somebody again.
-      replayed_at = null
-    returning l.id into v_letter;
+    v_letter := ordak.keep_letter(v_store.code, delivery ->> 'topic', reason, decode(body, 'base64'), content);
     update ordak.webhook_deliveries set dead_letter = v_letter where id = v_delivery;
   end if;
   return ordak.delivery_answer(v_store.code, delivery, v_delivery is null);
@@ -396,11 +413,13 @@ example   {"delivery": {}, "reason": "line 1, column 9: expected JSON", "body": 
 $$;
 
 
-create type api.cleaned as (deliveries bigint, bodies bigint);
-comment on type api.cleaned is 'How many deliveries were forgotten and how many bodies of dead letters purged';
+create type api.cleaned as (deliveries bigint, bodies bigint, pushes bigint, runs bigint, alerts bigint);
+comment on type api.cleaned is
+  'How many deliveries, pushes, runs and resolved alerts were forgotten, and how many bodies of dead letters purged';
 
 
--- clean_up: forgets what is older than an instant, at most so many of each.
+-- clean_up: forgets what is older than an instant, at most so many of each; alerts that are resolved after three times as
+-- long, for who looks back over a season.
 create function ordak.clean_up(most int, before timestamptz) returns api.cleaned
 language plpgsql set search_path = '' as $$
 declare
@@ -417,6 +436,28 @@ begin
   where l.id in (select o.id from ordak.dead_letters as o
                  where o.received_at < before and o.body is not null order by o.received_at limit most);
   get diagnostics v_cleaned.bodies = row_count;
+  delete from ordak.push_batches as b
+  where b.key in (
+    select o.key from (
+      -- By what they hold: most are small, but one may have 250 differences.
+      select p.key, sum(p.items) over (order by p.closed_at, p.key) as items
+      from (
+        select c.key, c.closed_at, (select count(*) from ordak.push_items as i where i.batch = c.key) as items
+        from ordak.push_batches as c where c.closed_at < before order by c.closed_at limit most
+      ) as p
+    ) as o
+    where o.items <= greatest(most, 250));
+  get diagnostics v_cleaned.pushes = row_count;
+  delete from ordak.sync_runs as r
+  where r.id in (select o.id from ordak.sync_runs as o
+                 -- As its index is.
+                 where coalesce(o.finished_at, o.started_at) < before and o.finished_at is not null
+                 order by coalesce(o.finished_at, o.started_at) limit most);
+  get diagnostics v_cleaned.runs = row_count;
+  delete from ordak.alerts as a
+  where a.id in (select o.id from ordak.alerts as o
+                 where o.resolved_at < now() - 3 * (now() - before) order by o.resolved_at limit most);
+  get diagnostics v_cleaned.alerts = row_count;
   return v_cleaned;
 end
 $$;
@@ -431,10 +472,11 @@ end
 $$;
 grant execute on function api.clean_up(int) to service_role;
 comment on function api.clean_up(int) is $$
-Forgets deliveries and purges the bodies of dead letters after 30 days. Orders are known by their gid for ever.
+Forgets deliveries, closed pushes and runs, and purges the bodies of dead letters after 30 days; forgets resolved alerts
+after 90. Orders are known by their gid for ever. The worker's schedule does it once an hour.
 
 most     how many of each at the most, so that no call takes long; 1 to 50000
-returns  how many there were; call again until both are 0
+returns  how many there were; call again until all are 0
 raises   AUTH001; VAL001
 role     service
 example  {}
@@ -448,11 +490,15 @@ declare
 begin
   v_me := ordak.require_staff('Admin', store);
   perform ordak.check_store(store, true);
+  -- First, as the worker does that stops a store.
+  perform from ordak.sync_stores as s where s.store = resume_store.store for no key update;
   update ordak.stores as s set stopped_at = null, stop_reason = null
   where s.code = resume_store.store and s.stopped_at is not null;
   if not found then
     return false;
   end if;
+  -- What it was left alone for is over too.
+  update ordak.sync_stores as s set backoff_until = null, failures = 0 where s.store = resume_store.store;
   perform ordak.resolve_alert('store_stopped', store, store);
   perform ordak.audit(v_me.id, store, 'resume_store', store, null, null);
   return true;

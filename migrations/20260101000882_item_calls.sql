@@ -23,6 +23,9 @@ begin
   where i.id = v_new.id
   returning * into v_new;
   perform ordak.mark_listings(array[v_new.id]);
+  if (v_old.kind, v_old.active) is distinct from (v_new.kind, v_new.active) then
+    perform ordak.mark_missing_listings(null, v_new.id);
+  end if;
   perform ordak.audit(me.id, null, action, v_new.sku, ordak.changed_fields(to_jsonb(v_old), to_jsonb(v_new)),
                       ordak.changed_fields(to_jsonb(v_new), to_jsonb(v_old)));
   return (true, ordak.item_of(v_new))::api.item_change;
@@ -55,6 +58,7 @@ begin
   on conflict on constraint items_sku_key do nothing
   returning * into v_item;
   if v_item.id is not null then
+    perform ordak.mark_missing_listings(null, v_item.id);
     perform ordak.audit(v_me.id, null, 'save_item', sku, null, to_jsonb(v_item));
     return (true, ordak.item_of(v_item))::api.item_change;
   end if;

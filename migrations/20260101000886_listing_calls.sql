@@ -62,23 +62,34 @@ begin
              (set_listing.store, set_listing.inventory_item_id, set_listing.location_id)) then
     perform ordak.fail('VAL001', 'expected an inventory item that no other listing names, but found one that does');
   end if;
+  -- All that follows from it at once, in their order.
+  perform ordak.lock_touched(array[v_item.id]);
   insert into ordak.listings as g (item, store, inventory_item_id, location_id, variant_id, enabled)
   values (v_item.id, store, inventory_item_id, location_id, variant_id, enabled)
   on conflict on constraint listings_item_key do update set
     inventory_item_id = excluded.inventory_item_id, location_id = excluded.location_id,
       variant_id = excluded.variant_id,
     enabled = excluded.enabled, disabled_reason = null,
-    -- What another level shows must be read first.
+    -- What another level shows must be read first, and what Shopify has counted since it refused the listing.
     based_at = case when (g.inventory_item_id, g.location_id) = (excluded.inventory_item_id, excluded.location_id)
-      then g.based_at end
-  where (g.inventory_item_id, g.location_id, g.variant_id, g.enabled) is distinct from
-        (excluded.inventory_item_id, excluded.location_id, excluded.variant_id, excluded.enabled)
+      and g.disabled_reason is null then g.based_at end
+  where (g.inventory_item_id, g.location_id, g.variant_id, g.enabled, g.disabled_reason) is distinct from
+        (excluded.inventory_item_id, excluded.location_id, excluded.variant_id, excluded.enabled, null)
   returning g.id into v_id;
   if v_id is null then
     return (select ordak.listing_change(false, g.id) from ordak.listings as g where (g.item, g.store) = (v_item.id,
       set_listing.store));
   end if;
   perform ordak.mark_listings(array[v_item.id]);
+  -- One that is being read may be that of what it was before; one that was given up is worth another try.
+  perform ordak.mark('base_listing', w.store, w.key)
+  from ordak.listings as g join ordak.work_queue as w on (w.topic, w.store, w.key) = ('base_listing', g.store, g.id::text)
+  where g.id = v_id and g.based_at is null;
+  perform ordak.resolve_alert('listing_ambiguous', store, sku);
+  if not enabled then
+    -- A person has decided.
+    perform ordak.resolve_alert(k, store, v_id::text) from unnest('{stock_drift,listing_refused}'::text[]) as k;
+  end if;
   perform ordak.audit(v_me.id, l.store, 'set_listing', l.sku, null, to_jsonb(l))
     from ordak.listings_of(array[v_id]) as l;
   return ordak.listing_change(true, v_id);
@@ -86,7 +97,7 @@ end
 $$;
 grant execute on function api.set_listing(text, text, bigint, bigint, bigint, boolean) to authenticated;
 comment on function api.set_listing(text, text, bigint, bigint, bigint, boolean) is $$
-Says as what an item is sold in a shop. Nothing is sent there before its level has been read.
+Says as what an item is sold in a shop. Nothing is sent there before its level has been read, which the schedule has done.
 
 sku                of which item
 store              the code of the store
@@ -130,53 +141,13 @@ example    {"store": "bannos"}
 $$;
 
 
--- rebase: has a listing, which the caller has locked, expect a level that was read, and what happened after it.
-create function ordak.rebase(listing ordak.listings, level bigint, drift bigint, read_at timestamptz) returns void
-language plpgsql set search_path = '' as $$
-begin
-  if drift <> 0 then
-    insert into ordak.listing_effects (listing, kind, source_id, counted, delta, shopify_at)
-    values (listing.id, 'drift', (extract(epoch from read_at) * 1000000)::bigint, level, drift, read_at);
-  end if;
-  update ordak.listings as g set based_at = read_at where g.id = listing.id;
-  perform ordak.mark_listings(array[listing.item]);
-end
-$$;
-
-
--- take_level_read: what follows from a level that was read: the listing is based, its drift healed, or a person told.
--- False where a later level was read before.
---
--- threshold   how far Shopify may show too much before a person decides; null for any
--- set_aside   how many pieces Shopify keeps there as damaged, reserved, safety stock or for quality control
-create function ordak.take_level_read(listing_id bigint, level bigint, read_at timestamptz, threshold bigint,
-  set_aside bigint)
-returns boolean
-language plpgsql set search_path = '' as $$
-declare
-  v_listing ordak.listings;
-  v_drift   bigint;
+-- check_level: refuses with VAL001 what is no level that was read.
+create function ordak.check_level(level bigint, read_at timestamptz) returns void
+language plpgsql stable set search_path = '' as $$
 begin
   if level is null or read_at is null or read_at > clock_timestamp() then
     perform ordak.fail('VAL001', 'expected a level and when it was read, but found another');
   end if;
-  select * into v_listing from ordak.listings as g where g.id = listing_id for no key update;
-  if not found then
-    perform ordak.fail('INV002', 'expected the id of a listing, but found another', 'see list_listings');
-  elsif read_at <= v_listing.based_at then
-    return false;
-  end if;
-  v_drift := level - v_listing.expected + (
-    select coalesce(sum(e.delta), 0) from ordak.listing_effects as e where e.listing = v_listing.id
-      and e.shopify_at > read_at);
-  if v_listing.based_at is not null and (v_drift > threshold or v_drift <> 0 and set_aside > 0) then
-    perform ordak.alert('stock_drift', v_listing.store, listing_id::text,
-      format('Shopify shows %s more than it should: find out why, then base it', v_drift));
-    return false;
-  end if;
-  perform ordak.rebase(v_listing, level, v_drift, read_at);
-  perform ordak.resolve_alert('stock_drift', v_listing.store, listing_id::text);
-  return true;
 end
 $$;
 
@@ -185,6 +156,7 @@ create function api.base_listing(listing_id bigint, level bigint, read_at timest
 language plpgsql security definer set search_path = '' as $$
 begin
   perform ordak.require_service();
+  perform ordak.check_level(level, read_at);
   return ordak.listing_change(ordak.take_level_read(listing_id, level, read_at, null, 0), listing_id);
 end
 $$;
@@ -195,7 +167,7 @@ Has a listing start from a level that was read at Shopify, after all orders up t
 listing_id  which one
 level       what Shopify has available of it at the location
 read_at     when that was read
-returns     the listing; changed is false where a later level was read before
+returns     the listing; changed is false where a later level was read before, or the store's stock is not counted
 raises      AUTH001; VAL001; INV002 no such listing
 role        service
 example     {"listing_id": 1, "level": 12, "read_at": "2026-11-24T10:00:00Z"}
@@ -211,24 +183,60 @@ begin
   if threshold >= 0 and set_aside >= 0 is not true then
     perform ordak.fail('VAL001', 'expected a threshold and set_aside from 0, but found another');
   end if;
+  perform ordak.check_level(level, read_at);
   return ordak.listing_change(ordak.take_level_read(listing_id, level, read_at, threshold, set_aside), listing_id);
 end
 $$;
 grant execute on function api.record_drift(bigint, bigint, timestamptz, bigint, bigint) to service_role;
 comment on function api.record_drift(bigint, bigint, timestamptz, bigint, bigint) is $$
 Compares a level that was read at Shopify with what it must show. The difference is recorded and owed back;
-  where Shopify
-shows too much by more than the threshold, or keeps pieces aside, an alert asks a person instead.
+where Shopify shows too much by more than the threshold, or keeps pieces aside, an alert asks a person instead.
 
 listing_id  which one
 level       what Shopify has available of it at the location
 read_at     when that was read; all orders up to then are ingested
 threshold   by how many pieces Shopify may show too much
 set_aside   how many it keeps there as damaged, reserved, safety stock or for quality control
-returns     the listing; changed is false where a person is asked, or a later level was read before
+returns     the listing; changed is false where a person is asked, a later level was read before, or the store's stock
+            is not counted
 raises      AUTH001; VAL001; INV002 no such listing
 role        service
 example     {"listing_id": 1, "level": 12, "read_at": "2026-11-24T10:00:00Z"}
+$$;
+
+
+create function api.rebase_listing(listing_id bigint) returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_listing ordak.listings;
+  v_me      ordak.staff_shared;
+begin
+  v_me := ordak.require_staff('Admin');
+  select * into v_listing from ordak.listings as g where g.id = listing_id for no key update;
+  if not found then
+    perform ordak.fail('INV002', 'expected the id of a listing, but found another', 'see list_listings');
+  end if;
+  perform ordak.require_store(v_me, v_listing.store);
+  if v_listing.based_at is null then
+    return false;
+  end if;
+  -- The first level is taken as it is.
+  update ordak.listings as g set based_at = null where g.id = listing_id;
+  perform ordak.mark('base_listing', v_listing.store, listing_id::text);
+  perform ordak.audit(v_me.id, v_listing.store, 'rebase_listing', listing_id::text, null, null);
+  return true;
+end
+$$;
+grant execute on function api.rebase_listing(bigint) to authenticated;
+comment on function api.rebase_listing(bigint) is $$
+Has a listing's level read anew and taken as it is, however far it is from what Shopify must show: a person has looked why,
+as the alert stock_drift asks. What it differs by stands in drift_report and is pushed back.
+
+listing_id  which one
+returns     true; false where its level is waited for already
+raises      AUTH001; AUTH002 not an Admin of its store; INV002 no such listing
+role        Admin
+example     {"listing_id": 1}
 $$;
 
 

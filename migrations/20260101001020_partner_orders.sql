@@ -50,9 +50,9 @@ begin
     v_id := ordak.new_order(v_store, ordak.partner_order(v_store.code, content) || jsonb_build_object(
       'idempotency_key', v_key, 'request_sha256', case when v_key is not null then v_sha256 end));
   end if;
-  return jsonb_build_object(
+  return ordak.with_dirt(jsonb_build_object(
     'store', v_store.code, 'order_id', v_id, 'status', case when v_new then 'created' else 'skipped' end,
-    'message', case when v_new then 'order created' else 'this order was there already' end);
+    'message', case when v_new then 'order created' else 'this order was there already' end));
 end
 $$;
 grant execute on function api.create_order(jsonb, text) to service_role;
@@ -62,7 +62,8 @@ the id of the request.
 
 content     the order, see ordak-core, order::partner::PartnerOrder
 request_id  what the partner signed the request with
-returns     {store, order_id, status, message}; status is created, or skipped where it is there already
+returns     {store, order_id, status, message}; status is created, or skipped where it is there already; with dirty: true
+            where something is to be pushed now
 raises      AUTH001; VAL001 no store of ours; ORD005 the key was used for another order, the number is another order's, or
             the gid stands in another store
 role        service
