@@ -34,6 +34,12 @@ pub struct Keys {
     pub orders_secret: String,
     /// Our own, for cron, CLI and calls between functions.
     pub signing_secret: String,
+    /// What the Shopify stand-in takes for Bannos' Admin API.
+    #[serde(default = "admin_token")]
+    pub shopify_bannos_token: String,
+    /// The same for Flourlane's.
+    #[serde(default = "admin_token")]
+    pub shopify_flourlane_token: String,
 }
 
 impl fmt::Debug for Keys {
@@ -71,6 +77,8 @@ impl Keys {
             webhook_secret: random::<24>()?,
             orders_secret: standard_webhooks()?,
             signing_secret: standard_webhooks()?,
+            shopify_bannos_token: admin_token(),
+            shopify_flourlane_token: admin_token(),
             jwt_secret,
         })
     }
@@ -94,6 +102,13 @@ pub fn jwt(secret: &str, claims: &serde_json::Value) -> Result<String> {
         .join(".");
     let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?.chain_update(&text).finalize().into_bytes();
     Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(mac)))
+}
+
+/// A token of the form that Shopify's Admin API gives. Nothing keeps it but one stack's parts while they run.
+fn admin_token() -> String {
+    // This does not fail on Linux.
+    let bytes = random_bytes::<16>().unwrap_or_default();
+    bytes.iter().fold("shpat_".to_owned(), |token, byte| token + &format!("{byte:02x}"))
 }
 
 fn random<const LENGTH: usize>() -> Result<String> {

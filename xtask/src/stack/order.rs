@@ -165,8 +165,11 @@ impl Order {
         body["number"] = (self.number - 1000).into();
         body["order_status_url"] =
             format!("https://{}/5483800/orders/c0ffee/authenticate?key=abc", self.shop_domain).into();
-        body["total_price"] =
-            format!("{}.00", self.lines.iter().map(|line| 95 * line.quantity).sum::<u32>()).into();
+        let total = format!("{}.00", self.lines.iter().map(|line| 95 * line.quantity).sum::<u32>());
+        for money in ["shop_money", "presentment_money"] {
+            body["total_price_set"][money]["amount"] = total.clone().into();
+        }
+        body["total_price"] = total.into();
         for person in ["billing_address", "shipping_address", "customer"] {
             body[person]["first_name"] = self.customer.clone().into();
             body[person]["name"] = self.customer.clone().into();

@@ -1,28 +1,25 @@
-//! The Shopify stand-in: sends webhooks as Shopify does, signed over the raw body, to the public path, and
-//! sends them again as Shopify does where they are not taken.
+//! Webhooks, sent as Shopify does: signed over the raw body, to the public path, and again where they are not taken.
 //!
-//! It listens too, so that a person can send deliveries with curl and see what became of them. Not here:
-//! anything that real Shopify would not do; a forged request is made by whoever wants one.
+//! A person can send deliveries with curl, and see what became of them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 use ordak_core::route::WEBHOOKS_SHOPIFY;
 use ordak_core::signature::sign_shopify;
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
-use super::keys::random_bytes;
+use super::shop::push;
+use super::{Shopify, locked};
+use crate::stack::keys::random_bytes;
 
 /// How long Shopify waits for a connection, and for the whole answer.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -35,21 +32,27 @@ const MINUTES: [u32; 9] = [0, 1, 2, 5, 10, 22, 40, 70, 90];
 /// The API version that bodies are rendered in.
 const API_VERSION: &str = "2026-07";
 
-/// How many of its requests the stand-in remembers.
-const REMEMBERED: usize = 10_000;
-
-/// A running stand-in; clones share its state.
+/// What sends webhooks; clones share what was sent.
 #[derive(Clone)]
-pub struct Shopify {
-    port: u16,
+pub(super) struct Sender {
     target: String,
     secret: String,
     client: Client,
     sent: Arc<Mutex<VecDeque<Sent>>>,
 }
 
+impl Sender {
+    /// One that sends to the public path at `gateway`, signed with the app's secret.
+    pub(super) fn new(gateway: &str, secret: String) -> Result<Sender> {
+        let client = Client::builder().tcp_nodelay(true).redirect(Policy::none());
+        let client = client.connect_timeout(CONNECT).timeout(PATIENCE).build()?;
+        let target = format!("{gateway}{}", WEBHOOKS_SHOPIFY.path);
+        Ok(Sender { target, secret, client, sent: Arc::default() })
+    }
+}
+
 /// A webhook to be sent.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Webhook {
     /// The topic, as `orders/create`.
     pub topic: String,
@@ -64,7 +67,7 @@ pub struct Webhook {
 
 /// A webhook as `POST /deliveries` takes it.
 #[derive(Debug, Deserialize)]
-struct Request {
+pub(super) struct Request {
     #[serde(flatten)]
     webhook: Webhook,
     /// In how many seconds the four hours pass in which it is sent again; left out, it is sent once.
@@ -142,29 +145,6 @@ impl Webhook {
 }
 
 impl Shopify {
-    /// Starts the stand-in; it sends to the public path at `gateway`.
-    pub(super) fn start(
-        (listener, port): (TcpListener, u16),
-        gateway: String,
-        secret: String,
-    ) -> Result<(Shopify, JoinHandle<()>)> {
-        let target = format!("{gateway}{}", WEBHOOKS_SHOPIFY.path);
-        let client = Client::builder().tcp_nodelay(true).redirect(Policy::none());
-        let client = client.connect_timeout(CONNECT).timeout(PATIENCE).build()?;
-        let shopify = Shopify { port, target, secret, client, sent: Arc::default() };
-        let app = Router::new().route("/deliveries", get(list).post(post)).with_state(shopify.clone());
-        let task = tokio::spawn(async move {
-            // Only fails where the listener itself does, and then there is nobody to tell.
-            let _ = axum::serve(listener, app).await;
-        });
-        Ok((shopify, task))
-    }
-
-    /// Where the stand-in listens.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
     /// Sends a webhook once and remembers the answer.
     ///
     /// # Errors
@@ -195,11 +175,12 @@ impl Shopify {
 
     /// What was sent lately, oldest first.
     pub fn sent(&self) -> Vec<Sent> {
-        self.remembered().iter().cloned().collect()
+        locked(&self.sender.sent).iter().cloned().collect()
     }
 
     fn request(&self, webhook: &Webhook) -> Result<RequestBuilder> {
-        webhook.request(&self.client, &self.target, &self.secret, serde_json::to_vec(&webhook.body)?)
+        let Sender { target, secret, client, .. } = &self.sender;
+        webhook.request(client, target, secret, serde_json::to_vec(&webhook.body)?)
     }
 
     /// Sends a webhook's request and remembers the answer.
@@ -224,26 +205,18 @@ impl Shopify {
             given_up: false,
         };
         sent.given_up = attempt == MINUTES.len() && !sent.taken();
-        let mut remembered = self.remembered();
-        if remembered.len() == REMEMBERED {
-            remembered.pop_front();
-        }
-        remembered.push_back(sent.clone());
+        push(&mut locked(&self.sender.sent), sent.clone());
         sent
-    }
-
-    fn remembered(&self) -> MutexGuard<'_, VecDeque<Sent>> {
-        self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 /// `GET /deliveries`: what was sent lately, oldest first.
-async fn list(State(shopify): State<Shopify>) -> Json<Vec<Sent>> {
+pub(super) async fn list(State(shopify): State<Shopify>) -> Json<Vec<Sent>> {
     Json(shopify.sent())
 }
 
 /// `POST /deliveries`: sends one, and answers with the last time that it was sent.
-async fn post(
+pub(super) async fn post(
     State(shopify): State<Shopify>,
     Json(request): Json<Request>,
 ) -> Result<Json<Sent>, (StatusCode, String)> {
@@ -256,6 +229,7 @@ async fn post(
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
     use axum::body::Bytes;
     use axum::http::HeaderMap;
     use serde_json::json;
@@ -290,7 +264,7 @@ mod tests {
         let serving = tokio::spawn(async move { axum::serve(listener, app).await });
         let standin = listen(free_port().unwrap()).await.unwrap();
         let gateway = format!("http://127.0.0.1:{port}");
-        let (shopify, listening) = Shopify::start(standin, gateway, "secret".into()).unwrap();
+        let (shopify, listening) = Shopify::start(standin, &gateway, "secret".into(), &[]).unwrap();
         let webhook = Webhook::new("orders/create", "bannos.myshopify.com", json!({"id": 1}));
         let last = shopify.deliver(&webhook, Duration::ZERO).await.unwrap();
         let sent = shopify.sent();
