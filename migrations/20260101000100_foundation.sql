@@ -122,34 +122,45 @@ end
 $$;
 
 
--- require_service: only our own functions pass, which call with the service key.
+-- require_service_always: only our own functions pass, which call with the service key; also while writing is paused.
 --
 -- `role` is what PostgREST switched to for this request after it checked the token; a definer function
 -- changes current_user, not this.
-create function ordak.require_service() returns void
+create function ordak.require_service_always() returns void
 language plpgsql stable set search_path = '' as $$
 begin
   if current_setting('role', true) is distinct from 'service_role' then
     perform ordak.fail('AUTH001', 'expected the service key, but found another caller',
                        'call the function in front of this one instead');
   end if;
+end
+$$;
+
+
+-- require_service: the same, for everything that waits while writing is paused.
+create function ordak.require_service() returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  perform ordak.require_service_always();
   perform ordak.require_running();
 end
 $$;
 
 
-create function api.ready() returns boolean
+create function api.ready() returns text
 language plpgsql stable security definer set search_path = '' as $$
 begin
   perform ordak.require_service();
-  return true;
+  return coalesce((
+    select case when b.at < now() - s.alert_schedule_late then 'late' else 'on time' end
+    from ordak.schedule_beats as b cross join ordak.sync_settings as s where b.name = 'sync-worker'), 'none');
 end
 $$;
 grant execute on function api.ready() to service_role;
 comment on function api.ready() is $$
-True once the database is up and migrated; what `GET /api/health?ready` asks.
+Answers once the database is up and migrated, with how the worker's schedule is; what `GET /api/health?ready` asks.
 
-returns  true
+returns  on time; late: it has not come for alert_schedule_late; none: it never came
 raises   AUTH001
 role     service
 example  {}

@@ -10,6 +10,16 @@ use xtask::stack::shopify::Webhook;
 
 use crate::support::*;
 
+/// What goes on meanwhile: an operator's own calls, and telling people what is wrong.
+const PASSING: &[&str] = &[
+    "pause_writers",
+    "resume_writers",
+    "replay_dead_letter",
+    "claim_alerts",
+    "alerts_sent",
+    "alerts_deferred",
+];
+
 /// Calls a function of the API as somebody.
 async fn call(stack: &Stack, token: &str, name: &str, arguments: &Value) -> Answer {
     let key = if token == stack.keys.service_role { token } else { &stack.keys.publishable };
@@ -99,7 +109,7 @@ async fn every_function_that_writes_refuses(stack: &Stack, admin: &str) {
     assert!(writing.len() > 20 && calls.len() > writing.len() + 10, "{writing:?}");
     for Call { name, role, arguments } in calls {
         let token = if role == "service" { &stack.keys.service_role } else { admin };
-        if ["pause_writers", "resume_writers", "replay_dead_letter"].contains(&name.as_str()) {
+        if PASSING.contains(&name.as_str()) {
             continue;
         }
         let answer = call(stack, token, &name, &arguments).await;
