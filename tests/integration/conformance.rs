@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use ordak_core::route::{HEALTH, ROUTES, WEBHOOKS_SHOPIFY};
+use ordak_core::route::{HEALTH, ROUTES, SYNC, WEBHOOKS_SHOPIFY};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use xtask::stack::order::Order;
@@ -201,7 +201,9 @@ async fn request_ids_are_passed_on(host: Host) {
 
 async fn health_answers(host: Host) {
     for query in ["", "?ready"] {
-        let answer = Answer::get(shared().health(host) + query).await;
+        let mut answer = Answer::get(shared().health(host) + query).await;
+        let schedule = answer.body.as_object_mut().and_then(|body| body.remove("schedule"));
+        assert_eq!(schedule.is_some(), query == "?ready", "{query}");
         let expected = json!({"ok": true, "version": env!("CARGO_PKG_VERSION")});
         assert_eq!((answer.status, answer.body), (200, expected), "{query}");
     }
@@ -286,8 +288,12 @@ async fn only_what_has_the_form_of_a_topic_is_logged_as_one(host: Host) {
 /// No function but health answers somebody it does not know.
 async fn every_function_checks_its_caller(host: Host) {
     for route in ROUTES.iter().filter(|route| **route != HEALTH) {
-        // With what `inventory` needs to be asked, so that nothing else is wrong.
-        let url = shared().url(host, route.function, Variant::Plain, route.path) + "?sku=A";
+        // With what it needs to be asked, so that nothing else is wrong.
+        let query = match *route {
+            SYNC => "?run_id=6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
+            _ => "?sku=A",
+        };
+        let url = shared().url(host, route.function, Variant::Plain, route.path) + query;
         let key = &shared().stack.keys.service_role;
         for method in route.methods {
             let plain = client().request(method.parse().unwrap(), &url).body("{}");

@@ -3,9 +3,13 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::sync::Mutex;
 use xtask::build::CRASH_FUNCTION;
 
 use crate::support::*;
+
+/// A crash on a host takes every request along: these tests run one after the other.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// How many requests are inside the module when it crashes.
 const IN_FLIGHT: usize = 20;
@@ -20,7 +24,18 @@ fn workerd_survives_crashes() {
     run(survives_crashes(Host::Workerd));
 }
 
+#[test]
+fn deno_survives_crashes_after_the_answer() {
+    run(survives_crashes_after_the_answer(Host::Deno));
+}
+
+#[test]
+fn workerd_survives_crashes_after_the_answer() {
+    run(survives_crashes_after_the_answer(Host::Workerd));
+}
+
 async fn survives_crashes(host: Host) {
+    let _turn = TURN.lock().await;
     let url = shared().crash(host);
     let ask = async |query: &str| Answer::get(format!("{url}?{query}")).await;
     for way in ["panic", "trap", "overflow", "memory"] {
@@ -56,6 +71,28 @@ async fn survives_crashes(host: Host) {
         assert_eq!(ask("panic").await.said(), "500 SYS005");
     }
     assert_eq!(ask("").await.status, 200);
+}
+
+/// Work that goes on after the answer takes nobody along but those who were inside, and they may come again.
+async fn survives_crashes_after_the_answer(host: Host) {
+    let _turn = TURN.lock().await;
+    let url = shared().crash(host);
+    let ask = async |query: &str| Answer::get(format!("{url}?{query}")).await;
+    for way in ["panic", "trap"] {
+        let waiting = tokio::spawn(Answer::get(format!("{url}?sleep=20000")));
+        let asleep = async || ask("asleep").await.body == 1;
+        until("a request asleep in the module", async || asleep().await.then_some(())).await;
+        let start = Instant::now();
+        assert_eq!(ask(&format!("later&{way}")).await.body, "later");
+        assert_eq!(waiting.await.unwrap().said(), "503 SYS001", "{way} on {host:?}");
+        assert!(start.elapsed() < Duration::from_secs(10), "it was answered at once, not when it woke");
+        assert_eq!(ask("").await.status, 200, "after {way} on {host:?}");
+    }
+    // And a request that crashes is to blame itself, whatever goes on beside it.
+    assert_eq!(ask("later&sleep=20000").await.body, "later");
+    until("work asleep", async || (ask("asleep").await.body == 1).then_some(())).await;
+    assert_eq!(ask("panic").await.said(), "500 SYS005");
+    assert_eq!(ask("asleep").await.body, 0);
 }
 
 /// A request that a crash ended has its one line in the log, as if it had lived.

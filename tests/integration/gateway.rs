@@ -33,7 +33,7 @@ fn both_styles_of_keys_open_the_database_and_no_other_does() {
         };
         for key in [&keys.service_role, &keys.secret] {
             let answer = ready(Some(key)).await;
-            assert_eq!((answer.status, answer.body), (200, json!(true)));
+            assert!(answer.status == 200 && answer.body.is_string(), "{answer:?}");
         }
         for key in [&keys.anon, &keys.publishable] {
             let status = ready(Some(key)).await.status;

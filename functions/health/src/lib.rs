@@ -24,6 +24,9 @@ fn read(reader: &mut config::Reader<'_>) -> Client {
 struct Health {
     ok: bool,
     version: &'static str,
+    /// How the worker's schedule is. Orders are taken without it, so it makes nobody unready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
 }
 
 #[event(fetch)]
@@ -33,9 +36,9 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response,
 
 /// A database that is down or not migrated is the error that the call gives: 503, try again.
 async fn health(call: &mut Call<Client>) -> Result<Reply, Error> {
-    let ok = match call.has_query("ready") {
-        true => call.rpc(&call.settings.clone(), &rpc::Ready {}).await?,
-        false => true,
+    let schedule = match call.has_query("ready") {
+        true => Some(call.rpc(&call.settings.clone(), &rpc::Ready {}).await?),
+        false => None,
     };
-    Ok(Reply::json(200, &Health { ok, version: env!("CARGO_PKG_VERSION") }))
+    Ok(Reply::json(200, &Health { ok: true, version: env!("CARGO_PKG_VERSION"), schedule }))
 }

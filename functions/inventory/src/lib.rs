@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 
-use ordak_core::error::{Code, Error};
+use ordak_core::error::Error;
 use ordak_core::rpc::{GetInventory, Inventory};
 use ordak_core::signature::PartnerKeys;
 use ordak_core::{config, inventory, route};
@@ -41,19 +41,8 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response,
 
 async fn answer(call: &mut Call<Stock>) -> Result<Reply, Error> {
     let settings = call.settings.clone();
-    // A signature comes first: beside it, a host may have put an `Authorization` of its own.
-    let person = match (call.header("webhook-signature"), call.header("authorization")) {
-        (Some(_), _) => {
-            let target = format!("GET {}?{}", route::INVENTORY.function, call.query());
-            call.verify(&settings.keys, target.as_bytes())?;
-            None
-        }
-        (None, Some(login)) if login.split('.').count() == 3 => Some(settings.browser.of_person(&login)),
-        _ => {
-            let error = Error::new(Code::AUTH001, "expected a login or a signature, but found neither");
-            return Err(error.hint("send `Authorization: Bearer` and the access token of who has logged in"));
-        }
-    };
+    let target = format!("GET {}?{}", route::INVENTORY.function, call.query());
+    let person = call.person(&settings.keys, target.as_bytes(), &settings.browser)?;
     let asked = inventory::read(call.query())?;
     let rows = match person {
         Some(client) => call.rpc(&client, &GetInventory(&asked)).await?,

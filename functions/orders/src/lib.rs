@@ -5,6 +5,7 @@
 //! order must look like (`ordak-core`) and what it does (`migrations/`).
 
 use std::convert::Infallible;
+use std::rc::Rc;
 
 use ordak_core::body::FieldError;
 use ordak_core::error::{Code, Details, Error};
@@ -19,6 +20,7 @@ use worker::{Context, Env, event};
 struct Orders {
     keys: PartnerKeys,
     database: Client,
+    worker: Option<Rc<config::Worker>>,
 }
 
 thread_local! {
@@ -26,7 +28,11 @@ thread_local! {
 }
 
 fn read(reader: &mut config::Reader<'_>) -> Orders {
-    Orders { keys: reader.orders_keys(), database: Client::new(&reader.database()) }
+    Orders {
+        keys: reader.orders_keys(),
+        database: Client::new(&reader.database()),
+        worker: reader.worker().map(Rc::new),
+    }
 }
 
 #[event(fetch)]
@@ -42,7 +48,7 @@ async fn receive(call: &mut Call<Orders>) -> Result<Reply, Error> {
     let content = &partner::read(&body).map_err(invalid)?;
     call.order_number = content.number;
     let done = call.rpc(&settings.database, &CreateOrder { content, request_id }).await?;
-    Ok(call.done(done))
+    Ok(call.done(done, settings.worker.clone()))
 }
 
 /// All that is wrong at once, so that it is put right at once.

@@ -5,6 +5,7 @@
 //! 503, and Shopify sends it again. Not here: what an order means (`ordak-core`) or does (`migrations/`).
 
 use std::convert::Infallible;
+use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +21,7 @@ use worker::{Context, Env, event};
 struct Webhooks {
     keys: ShopifyKeys,
     database: Client,
+    worker: Option<Rc<config::Worker>>,
 }
 
 thread_local! {
@@ -27,7 +29,11 @@ thread_local! {
 }
 
 fn read(reader: &mut config::Reader<'_>) -> Webhooks {
-    Webhooks { keys: reader.shopify_keys(), database: Client::new(&reader.database()) }
+    Webhooks {
+        keys: reader.shopify_keys(),
+        database: Client::new(&reader.database()),
+        worker: reader.worker().map(Rc::new),
+    }
 }
 
 #[event(fetch)]
@@ -58,7 +64,7 @@ async fn receive(call: &mut Call<Webhooks>) -> Result<Reply, Error> {
     delivery.api_version = api_version.as_deref();
 
     let done = store(call, &settings.database, &delivery, &body).await.map_err(for_shopify)?;
-    Ok(call.done(done))
+    Ok(call.done(done, settings.worker.clone()))
 }
 
 /// A topic is a header and not signed: what has not the form of one is neither logged nor passed over as a topic that

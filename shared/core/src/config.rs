@@ -56,6 +56,46 @@ impl Database {
     }
 }
 
+/// Where the worker answers, and how to sign for it.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// Its URL.
+    pub url: String,
+    /// Signs.
+    pub keys: PartnerKeys,
+}
+
+/// Shopify's Admin API, and our right to it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Shopify {
+    /// The version that is asked for.
+    pub version: String,
+    /// The URL of a shop, in which `{shop}` stands for its domain.
+    url: String,
+    /// The tokens, each with the code of its store.
+    tokens: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Shopify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shopify({}, tokens redacted)", self.url)
+    }
+}
+
+impl Shopify {
+    /// The codes of the stores that there is a token for.
+    pub fn stores(&self) -> Vec<&str> {
+        self.tokens.iter().map(|(store, _)| store.as_str()).collect()
+    }
+
+    /// The URL of a shop's GraphQL and the token for it; none where there is no token.
+    pub fn shop(&self, store: &str, domain: &str) -> Option<(String, &str)> {
+        let (_, token) = self.tokens.iter().find(|(known, _)| known == store)?;
+        let url = self.url.replace("{shop}", domain);
+        Some((format!("{}/admin/api/{}/graphql.json", url.trim_end_matches('/'), self.version), token))
+    }
+}
+
 impl<'a> Reader<'a> {
     /// Reads from `vars`.
     pub fn new(vars: &'a Vars) -> Reader<'a> {
@@ -92,7 +132,9 @@ impl<'a> Reader<'a> {
             let [default] = keys.root().fields(["default"])?;
             default?.string().map(Cow::into_owned).filter(|key| !key.is_empty())
         };
-        let key = self.get(legacy).map(str::to_owned).or_else(listed);
+        // A host that refuses one as a header shows it in the error, which goes into the log.
+        let fits = |key: &String| key.bytes().all(|byte| byte.is_ascii_graphic());
+        let key = self.get(legacy).map(str::to_owned).or_else(listed).filter(fits);
         let key = key.unwrap_or_else(|| self.lacks(missing).to_owned());
         Database { url: url.trim_end_matches('/').to_owned(), key }
     }
@@ -101,11 +143,8 @@ impl<'a> Reader<'a> {
     pub fn shopify_keys(&mut self) -> ShopifyKeys {
         let mut keys = ShopifyKeys::default();
         keys.add(None, self.get("SHOPIFY_WEBHOOK_SECRET").unwrap_or_default());
-        for (name, list) in self.vars {
-            let code = name.strip_prefix("SHOPIFY_").and_then(|rest| rest.strip_suffix("_WEBHOOK_SECRET"));
-            if let Some(code) = code.filter(|code| !code.is_empty()) {
-                keys.add(Some(&code.to_ascii_lowercase()), list);
-            }
+        for (store, list) in self.of_stores("_WEBHOOK_SECRET") {
+            keys.add(Some(&store), list);
         }
         if keys.is_empty() {
             self.lacks("SHOPIFY_WEBHOOK_SECRET");
@@ -130,6 +169,47 @@ impl<'a> Reader<'a> {
             self.lacks(name);
         }
         keys
+    }
+
+    /// The worker: `ORDAK_SYNC_WORKER_URL`, or else the function beside the database; signed with
+    /// `ORDAK_SIGNING_SECRET`. None where there is no secret: then nobody is told, and the schedule comes.
+    pub fn worker(&mut self) -> Option<Worker> {
+        let beside =
+            || Some([self.get("SUPABASE_URL")?.trim_end_matches('/'), "/functions/v1/sync-worker"].concat());
+        let url = self.get("ORDAK_SYNC_WORKER_URL").map(str::to_owned).or_else(beside)?;
+        let mut keys = PartnerKeys::default();
+        keys.add(self.get("ORDAK_SIGNING_SECRET").unwrap_or_default());
+        (!keys.is_empty()).then_some(Worker { url, keys })
+    }
+
+    /// Shopify's Admin API: every `SHOPIFY_<CODE>_TOKEN`, of which at least one must be there, `SHOPIFY_API_VERSION` and
+    /// `SHOPIFY_API_URL`.
+    pub fn shopify(&mut self) -> Shopify {
+        let tokens: Vec<_> =
+            self.of_stores("_TOKEN").map(|(store, token)| (store, token.trim().to_owned())).collect();
+        if tokens.is_empty() {
+            self.lacks("SHOPIFY_<CODE>_TOKEN");
+        }
+        let or = |name, default: &str| self.get(name).unwrap_or(default).to_owned();
+        Shopify {
+            version: or("SHOPIFY_API_VERSION", "2026-07"),
+            url: or("SHOPIFY_API_URL", "https://{shop}"),
+            tokens,
+        }
+    }
+
+    /// The incoming webhook that people are told of alerts by: `SLACK_WEBHOOK_URL`. None where nobody is.
+    pub fn slack(&self) -> Option<String> {
+        self.get("SLACK_WEBHOOK_URL").map(str::to_owned)
+    }
+
+    /// The variables `SHOPIFY_<CODE><end>` that are filled in, by the code in lower case.
+    fn of_stores(&self, end: &'static str) -> impl Iterator<Item = (String, &'a str)> + use<'a> {
+        self.vars.iter().filter_map(move |(name, value)| {
+            let code = name.strip_prefix("SHOPIFY_")?.strip_suffix(end)?;
+            (!code.is_empty() && !value.trim().is_empty())
+                .then(|| (code.to_ascii_lowercase(), value.as_str()))
+        })
     }
 
     fn lacks(&mut self, name: &'static str) -> &'static str {
@@ -200,9 +280,61 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_can_be_no_header_is_none() {
+        for broken in ["hush\nhush", "hush hush", "hush\u{e9}"] {
+            let found = database(&[("SUPABASE_URL", "http://x"), ("SUPABASE_SERVICE_ROLE_KEY", broken)]);
+            assert!(!found.unwrap_err().to_string().contains("hush"), "{broken}");
+        }
+    }
+
+    #[test]
     fn a_key_is_never_shown() {
         let database = database(&[("SUPABASE_URL", "http://x"), ("SUPABASE_SERVICE_ROLE_KEY", "hush")]);
         assert!(!format!("{database:?}").contains("hush"));
+    }
+
+    #[test]
+    fn the_worker_is_beside_the_database_or_where_it_is_said_to_be() {
+        let worker = |pairs: &[(&str, &str)]| {
+            let vars = vars(pairs);
+            let mut reader = Reader::new(&vars);
+            let worker = reader.worker();
+            // Without it, everything else works.
+            reader.finish(worker.map(|worker| worker.url)).unwrap()
+        };
+        let (url, secret) = (("SUPABASE_URL", "https://x/"), ("ORDAK_SIGNING_SECRET", "plain"));
+        let elsewhere = ("ORDAK_SYNC_WORKER_URL", "https://y/worker");
+        assert_eq!(worker(&[url, secret]).as_deref(), Some("https://x/functions/v1/sync-worker"));
+        assert_eq!(worker(&[url, secret, elsewhere]).as_deref(), Some("https://y/worker"));
+        assert_eq!(worker(&[secret, elsewhere]).as_deref(), Some("https://y/worker"));
+        for none in [&[url][..], &[url, elsewhere], &[secret], &[url, ("ORDAK_SIGNING_SECRET", "whsec_*")]] {
+            assert_eq!(worker(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_shop_needs_only_a_token() {
+        let shopify = |pairs: &[(&str, &str)]| {
+            let vars = vars(pairs);
+            let mut reader = Reader::new(&vars);
+            let shopify = reader.shopify();
+            reader.finish(shopify).map_err(|missing| missing.to_string())
+        };
+        let missing = "missing or empty: SHOPIFY_<CODE>_TOKEN";
+        for none in [&[][..], &[("SHOPIFY_TOKEN", "t")], &[("SHOPIFY_BANNOS_TOKEN", " ")]] {
+            assert_eq!(shopify(none).unwrap_err(), missing, "{none:?}");
+        }
+        let token = ("SHOPIFY_BANNOS_TOKEN", " shpat_1 ");
+        let found = shopify(&[token, ("SHOPIFY_FLOUR_LANE_TOKEN", "shpat_2")]).unwrap();
+        assert_eq!(found.stores(), ["bannos", "flour_lane"]);
+        let url = "https://b.myshopify.com/admin/api/2026-07/graphql.json".to_owned();
+        assert_eq!(found.shop("bannos", "b.myshopify.com"), Some((url, "shpat_1")));
+        assert_eq!(found.shop("xylo", "x.myshopify.com"), None);
+        assert!(!format!("{found:?}").contains("shpat"));
+        let found =
+            shopify(&[token, ("SHOPIFY_API_VERSION", "2026-10"), ("SHOPIFY_API_URL", "http://s/{shop}/")]);
+        let url = "http://s/b/admin/api/2026-10/graphql.json".to_owned();
+        assert_eq!(found.unwrap().shop("bannos", "b"), Some((url, "shpat_1")));
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub struct Uninstalled {
 }
 
 /// The most variants of a product that are looked at: Shopify's own limit.
-const MAX_VARIANTS: usize = 2_048;
+pub(crate) const MAX_VARIANTS: usize = 2_048;
 
 /// The longest address of a picture that is kept, in bytes.
 const MAX_URL: usize = 2_000;
@@ -150,24 +150,36 @@ fn product(document: &Document<'_>) -> Result<Content, FieldError> {
         None => Ok(Vec::new()),
     };
     of_kind(root, "Product")?;
-    let mut flags = Flags::default();
-    let title = flags.text(title, SHORT).unwrap_or_else(|| "Untitled".to_owned());
     let mut sources = Vec::from_iter(image);
     sources.extend(items(images)?);
-    let secure = |url: &Cow<'_, str>| url.starts_with("https://") && url.len() <= MAX_URL;
-    let image_url = sources.into_iter().find_map(|source| filled(source.field("src")).filter(secure));
-    let mut skus = Vec::new();
+    let pictures = sources.into_iter().filter_map(|source| source.field("src"));
+    let mut product = product_of(needed_id("id", product, "Product")?, title, pictures, updated_at)?;
+    let mut flags = Flags::default();
     for variant in items(variants)?.into_iter().take(MAX_VARIANTS) {
-        skus.extend(flags.text(variant.field("sku"), SHORT));
+        product.skus.extend(flags.text(variant.field("sku"), SHORT));
     }
-    Ok(Content::Product(Product {
-        product_id: needed_id("id", product, "Product")?,
+    Ok(Content::Product(product))
+}
+
+/// A product without its SKUs, with the first of the pictures that can be kept.
+pub(crate) fn product_of<'a>(
+    product_id: i64,
+    title: Option<Json<'a>>,
+    pictures: impl IntoIterator<Item = Json<'a>>,
+    updated_at: Option<Json<'a>>,
+) -> Result<Product, FieldError> {
+    let mut flags = Flags::default();
+    let title = flags.text(title, SHORT).unwrap_or_else(|| "Untitled".to_owned());
+    let secure = |url: &Cow<'_, str>| url.starts_with("https://") && url.len() <= MAX_URL;
+    let image_url = pictures.into_iter().find_map(|url| filled(Some(url)).filter(secure));
+    Ok(Product {
+        product_id,
         kind: kind(&title),
         title,
         image_url: image_url.map(|url| flags.keep(&url, MAX_URL)),
         updated_at: needed_instant("updated_at", updated_at)?,
-        skus,
-    }))
+        skus: Vec::new(),
+    })
 }
 
 fn level(document: &Document<'_>) -> Result<Content, FieldError> {

@@ -16,3 +16,5 @@ pub mod order;
 pub mod route;
 pub mod rpc;
 pub mod signature;
+pub mod slack;
+pub mod sync;

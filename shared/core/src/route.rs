@@ -20,12 +20,19 @@ pub const INVENTORY: Route = Route { function: "inventory", path: "/api/v1/inven
 /// Orders that partners' servers send.
 pub const ORDERS: Route = Route { function: "orders", path: "/api/v1/orders", methods: &["POST"] };
 
+/// The synchronisation with Shopify: asks for it, and tells what became of it.
+pub const SYNC: Route = Route { function: "sync", path: "/api/v1/sync", methods: &["GET", "POST"] };
+
+/// What synchronises, for our own servers alone.
+pub const SYNC_WORKER: Route =
+    Route { function: "sync-worker", path: "/api/v1/sync-worker", methods: &["POST"] };
+
 /// Shopify's webhooks, every topic of every store.
 pub const WEBHOOKS_SHOPIFY: Route =
     Route { function: "webhooks-shopify", path: "/api/v1/webhooks/shopify", methods: &["POST"] };
 
 /// All of them, for the hosts.
-pub const ROUTES: &[Route] = &[HEALTH, INVENTORY, ORDERS, WEBHOOKS_SHOPIFY];
+pub const ROUTES: &[Route] = &[HEALTH, INVENTORY, ORDERS, SYNC, SYNC_WORKER, WEBHOOKS_SHOPIFY];
 
 impl Route {
     /// Whether `path` is this function's: its public path, its own mount (`/<name>`, as Supabase passes it

@@ -7,11 +7,13 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::body::is_true;
 use crate::content::Content;
 use crate::inventory::Asked;
 use crate::json::Json;
 use crate::order::partner::PartnerOrder;
 use crate::signature::Verified;
+use crate::slack::Alert;
 
 /// A webhook delivery, as its headers and its signature describe it. Only the digest and `secret_store`
 /// are proven; the rest are hints that the database cross-checks.
@@ -133,6 +135,9 @@ pub struct Ingested {
     pub status: String,
     /// The same for a person.
     pub message: String,
+    /// Whether Shopify is owed something by now.
+    #[serde(skip)]
+    pub dirty: bool,
 }
 
 impl Ingested {
@@ -151,7 +156,8 @@ impl Answer for Ingested {
     fn read(json: Json<'_>) -> Option<Ingested> {
         let fields = json.fields(["store", "order_id", "status", "message"])?;
         let [store, order_id, status, message] = fields.map(|field| Some(field?.string()?.into_owned()));
-        Some(Ingested { store: store?, order_id, status: status?, message: message? })
+        let dirty = is_true(json.field("dirty"));
+        Some(Ingested { store: store?, order_id, status: status?, message: message?, dirty })
     }
 }
 
@@ -191,13 +197,77 @@ impl Answer for Rows {
     }
 }
 
-/// Asks the database whether it is there, migrated and willing.
+/// Claims what people are to be told: alerts, and that they are over.
+#[derive(Debug, Serialize)]
+pub struct ClaimAlerts {}
+
+impl Rpc for ClaimAlerts {
+    const NAME: &'static str = "claim_alerts";
+    type Answer = ClaimedAlerts;
+}
+
+/// Alerts to tell, and the token to confirm them with; none of either where there is nothing to tell.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ClaimedAlerts {
+    /// The token.
+    pub token: Option<String>,
+    /// The alerts, oldest first.
+    pub alerts: Vec<Alert>,
+}
+
+impl Answer for ClaimedAlerts {
+    fn read(json: Json<'_>) -> Option<ClaimedAlerts> {
+        let [token, alerts] = json.fields(["token", "alerts"])?;
+        let token = token.and_then(Json::string).map(Cow::into_owned);
+        Some(ClaimedAlerts { token, alerts: alerts?.items()?.map(Alert::read).collect::<Option<_>>()? })
+    }
+}
+
+/// Says that people were told of the alerts claimed under a token.
+#[derive(Debug, Serialize)]
+pub struct AlertsSent<'a> {
+    /// The token.
+    pub token: &'a str,
+}
+
+impl Rpc for AlertsSent<'_> {
+    const NAME: &'static str = "alerts_sent";
+    type Answer = u32;
+}
+
+/// Says that they were not, and that nothing may be sent for a while.
+#[derive(Debug, Serialize)]
+pub struct AlertsDeferred<'a> {
+    /// The token.
+    pub token: &'a str,
+    /// For how long.
+    pub seconds: u32,
+}
+
+impl Rpc for AlertsDeferred<'_> {
+    const NAME: &'static str = "alerts_deferred";
+    type Answer = bool;
+}
+
+impl Answer for u32 {
+    fn read(json: Json<'_>) -> Option<u32> {
+        json.raw().parse().ok()
+    }
+}
+
+/// Asks the database whether it is there, migrated and willing; it says how the worker's schedule is.
 #[derive(Debug, Serialize)]
 pub struct Ready {}
 
 impl Rpc for Ready {
     const NAME: &'static str = "ready";
-    type Answer = bool;
+    type Answer = String;
+}
+
+impl Answer for String {
+    fn read(json: Json<'_>) -> Option<String> {
+        json.string().map(Cow::into_owned)
+    }
 }
 
 impl Answer for bool {

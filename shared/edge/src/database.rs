@@ -5,15 +5,14 @@
 
 use std::borrow::Cow;
 
-use js_sys::futures::JsFuture;
-use js_sys::{Object, Reflect, Uint8Array};
+use js_sys::{Object, Uint8Array};
 use ordak_core::config;
 use ordak_core::error::{Body, Code, Error};
 use ordak_core::json::Document;
-use wasm_bindgen::{JsCast as _, JsValue};
-use worker::web_sys::{AbortSignal, RequestInit, Response};
+use ordak_core::rpc::{Answer as _, Rpc};
+use wasm_bindgen::JsValue;
 
-use crate::host;
+use crate::host::{self, post, set};
 
 /// Calls RPCs, as the service or as a person.
 pub struct Client {
@@ -46,36 +45,31 @@ impl Client {
         Client { base: self.base.clone(), headers, unaccepted: not_logged_in }
     }
 
-    /// Calls the RPC of that name and waits at most `timeout_ms` for the whole answer. Not generic: what is
-    /// sent and answered is text here, so that all RPCs share the code.
+    /// Calls an RPC and waits at most `timeout_ms` for the whole answer.
     ///
     /// # Errors
     /// The database's own error where it raised one of ours; ORD004 where it refused the data; SYS001 and
     /// SYS002 where the same call may succeed later; where it does not accept us SYS003, and a person AUTH001.
-    pub(crate) async fn call(&self, name: &str, arguments: &[u8], timeout_ms: u32) -> Result<String, Error> {
-        match self.post(name, arguments, timeout_ms).await {
-            Ok((status @ 400.., text)) => Err(refused(self.unaccepted, status, &text)),
-            Ok((_, text)) => Ok(text),
+    pub async fn rpc<R: Rpc>(&self, rpc: &R, timeout_ms: u32) -> Result<R::Answer, Error> {
+        // RPCs are plain structs, which always serialize.
+        let arguments = serde_json::to_vec(rpc).unwrap_or_default();
+        let text = self.call(R::NAME, &arguments, timeout_ms).await?;
+        let answer = Document::parse(&text).ok().and_then(|answer| R::Answer::read(answer.root()));
+        answer
+            .ok_or_else(|| Error::new(Code::SYS001, "the database's answer was not understood").log(R::NAME))
+    }
+
+    /// Not generic: what is sent and answered is text here, so that all RPCs share the code.
+    async fn call(&self, name: &str, arguments: &[u8], timeout_ms: u32) -> Result<String, Error> {
+        let arguments: JsValue = Uint8Array::from(arguments).into();
+        match post(&[&self.base, name].concat(), &self.headers, &arguments, timeout_ms).await {
+            Ok((response, text)) => match response.status() {
+                status @ 400.. => Err(refused(self.unaccepted, status, &text)),
+                _ => Ok(text),
+            },
             Err(thrown) => Err(failed(&thrown)),
         }
     }
-
-    async fn post(&self, name: &str, arguments: &[u8], timeout_ms: u32) -> Result<(u16, String), JsValue> {
-        let init = RequestInit::new();
-        init.set_method("POST");
-        init.set_headers(&self.headers);
-        init.set_body(&Uint8Array::from(arguments));
-        init.set_signal(Some(&AbortSignal::timeout_with_u32(timeout_ms)));
-        let response = JsFuture::from(host::fetch(&[&self.base, name].concat(), &init)).await?;
-        let response: Response = response.unchecked_into();
-        let text = JsFuture::from(response.text()?).await?;
-        Ok((response.status(), text.as_string().unwrap_or_default()))
-    }
-}
-
-/// A property of a plain object, which cannot refuse it.
-pub(crate) fn set(object: &Object, name: &str, value: &JsValue) {
-    let _ = Reflect::set(object, &name.into(), value);
 }
 
 /// The error of a call that got no answer.

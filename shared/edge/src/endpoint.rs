@@ -1,25 +1,26 @@
 //! The life of a request, the same for every function.
 
 use std::cell::OnceCell;
+use std::future::Future;
 use std::rc::Rc;
 use std::thread::LocalKey;
 
-use js_sys::futures::JsFuture;
+use js_sys::futures::{JsFuture, future_to_promise};
 use js_sys::{Object, Uint8Array};
-use ordak_core::config::{Missing, Reader};
+use ordak_core::config::{Missing, Reader, Worker};
 use ordak_core::error::{Code, Error};
 use ordak_core::etag::{etag, names};
-use ordak_core::json::Document;
 use ordak_core::route::Route;
-use ordak_core::rpc::{Answer, Ingested, Rpc};
+use ordak_core::rpc::{Ingested, Rpc};
 use ordak_core::signature::PartnerKeys;
 use serde::Serialize;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::web_sys::{Headers, ReadableStreamDefaultReader, Request, Response, ResponseInit};
 use worker::{Context, Env};
 
-use crate::database::{Client, set};
-use crate::host::{self, Slot};
+use crate::database::Client;
+use crate::host::{self, Slot, set};
+use crate::kick::kick;
 use crate::log::{Line, RpcLine, level};
 
 /// The time a request has for the database, in ms: Shopify waits five seconds in all, and our answer has
@@ -42,7 +43,7 @@ impl<T> Settings<T> {
         Settings { read, cell: OnceCell::new() }
     }
 
-    fn get(&self, env: &Env) -> Result<Rc<T>, Error> {
+    pub(crate) fn get(&self, env: &Env) -> Result<Rc<T>, Error> {
         let read = || {
             let vars = host::vars(env);
             let mut reader = Reader::new(&vars);
@@ -70,7 +71,12 @@ impl Reply {
     /// An answer in JSON.
     pub fn json(status: u16, body: &impl Serialize) -> Reply {
         // Our answers are plain structs, which always serialize.
-        Reply { status, body: serde_json::to_string(body).unwrap_or_default(), etag: None }
+        Reply::written(status, serde_json::to_string(body).unwrap_or_default())
+    }
+
+    /// An answer that is JSON already.
+    pub fn written(status: u16, body: String) -> Reply {
+        Reply { status, body, etag: None }
     }
 }
 
@@ -93,6 +99,7 @@ pub struct Call<T> {
     query: String,
     started: f64,
     rpcs: Vec<RpcLine>,
+    slot: Slot,
 }
 
 impl<T> Call<T> {
@@ -125,6 +132,33 @@ impl<T> Call<T> {
         })?;
         let [id, ..] = headers;
         Ok(id.unwrap_or_default())
+    }
+
+    /// Who asks: a person, as the client through which they are answered, or (none) one of our own servers, which signed
+    /// this message.
+    ///
+    /// # Errors
+    /// AUTH001 where it is neither.
+    pub fn person(
+        &self,
+        keys: &PartnerKeys,
+        message: &[u8],
+        browser: &Client,
+    ) -> Result<Option<Client>, Error> {
+        // A signature comes first: beside it, a host may have put an `Authorization` of its own.
+        match (self.header("webhook-signature"), self.header("authorization")) {
+            (Some(_), _) => self.verify(keys, message).map(|_| None),
+            (None, Some(login)) if login.split('.').count() == 3 => Ok(Some(browser.of_person(&login))),
+            _ => {
+                let error = Error::new(Code::AUTH001, "expected a login or a signature, but found neither");
+                Err(error.hint("send `Authorization: Bearer` and the access token of who has logged in"))
+            }
+        }
+    }
+
+    /// The method, as one that the route has.
+    pub fn method(&self) -> String {
+        self.request.method()
     }
 
     /// When the request came, in seconds since 1970.
@@ -182,17 +216,21 @@ impl<T> Call<T> {
     pub async fn rpc<R: Rpc>(&mut self, client: &Client, rpc: &R) -> Result<R::Answer, Error> {
         let start = host::now();
         let left = (BUDGET_MS - (start - self.started)).max(1.0);
-        // RPCs are plain structs, which always serialize.
-        let arguments = serde_json::to_vec(rpc).unwrap_or_default();
-        let answer = match client.call(R::NAME, &arguments, left as u32).await {
-            Ok(text) => read::<R::Answer>(&text).ok_or_else(|| {
-                Error::new(Code::SYS001, "the database's answer was not understood").log(R::NAME)
-            }),
-            Err(error) => Err(error),
-        };
+        let answer = client.rpc(rpc, left as u32).await;
         let outcome = answer.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
         self.rpcs.push(RpcLine { name: R::NAME, outcome, duration_ms: (host::now() - start) as u32 });
         answer
+    }
+
+    /// Goes on with work after the answer. It may die with the host, so that nothing may depend on it; were it to crash,
+    /// it is to blame and no request.
+    pub fn wait_until(&self, work: impl Future<Output = ()> + 'static) {
+        let slot = self.slot.clone();
+        let work = future_to_promise(async move {
+            host::entered(&slot, work).await;
+            Ok(JsValue::UNDEFINED)
+        });
+        let _ = self.slot.wait_until(&work);
     }
 
     /// Answers with JSON that is tagged; without it, where the caller says that it has the same.
@@ -202,8 +240,16 @@ impl<T> Call<T> {
         Reply { status: if known { 304 } else { 200 }, body, etag: Some(etag) }
     }
 
-    /// Answers with what became of an order, and notes it for the log.
-    pub fn done(&mut self, done: Ingested) -> Reply {
+    /// Tells the worker, after the answer, that there is something to do.
+    pub fn kick(&self, worker: Option<Rc<Worker>>) {
+        if let Some(worker) = worker {
+            self.wait_until(async move { kick(&worker).await });
+        }
+    }
+
+    /// Answers with what became of an order, notes it for the log, and tells the worker where Shopify is owed something.
+    pub fn done(&mut self, done: Ingested, worker: Option<Rc<Worker>>) -> Reply {
+        self.kick(worker.filter(|_| done.dirty));
         let reply = Reply::json(200, &done);
         self.attention = done.dead_letter();
         self.order_number = self.order_number.or(done.number());
@@ -211,10 +257,6 @@ impl<T> Call<T> {
         self.outcome = Some(done.status);
         reply
     }
-}
-
-fn read<A: Answer>(text: &str) -> Option<A> {
-    A::read(Document::parse(text).ok()?.root())
 }
 
 /// Answers one request: the only entry that a function needs.
@@ -233,7 +275,8 @@ pub async fn run<T: 'static, E>(
     handler: impl AsyncFnOnce(&mut Call<T>) -> Result<Reply, Error>,
 ) -> Result<Response, E> {
     let slot: &JsValue = context.as_ref();
-    Ok(host::entered(slot.unchecked_ref::<Slot>(), answer(route, settings, request, &env, handler)).await)
+    let slot = slot.unchecked_ref::<Slot>();
+    Ok(host::entered(slot, answer(route, settings, request, &env, slot, handler)).await)
 }
 
 async fn answer<T: 'static>(
@@ -241,13 +284,14 @@ async fn answer<T: 'static>(
     settings: &'static LocalKey<Settings<T>>,
     request: Request,
     env: &Env,
+    slot: &Slot,
     handler: impl AsyncFnOnce(&mut Call<T>) -> Result<Reply, Error>,
 ) -> Response {
     let started = host::now();
     let headers = request.headers();
     let request_id = request_id(headers.get("x-request-id").ok().flatten());
     let mut call = None;
-    let result = match accept(route, settings, request, headers, env, started) {
+    let result = match accept(route, settings, request, headers, env, slot, started) {
         Ok(accepted) => handler(call.insert(accepted)).await,
         Err(error) => Err(error),
     };
@@ -262,6 +306,7 @@ fn accept<T: 'static>(
     request: Request,
     headers: Headers,
     env: &Env,
+    slot: &Slot,
     started: f64,
 ) -> Result<Call<T>, Error> {
     let settings = settings.with(|settings| settings.get(env))?;
@@ -288,6 +333,7 @@ fn accept<T: 'static>(
         headers,
         started,
         rpcs: Vec::new(),
+        slot: slot.clone(),
     })
 }
 
@@ -327,7 +373,7 @@ fn write_log<T>(
         Err(error) => (error.status, error.code.as_str()),
     };
     let line = Line {
-        time: js_sys::Date::new(&started.into()).to_iso_string().into(),
+        time: host::rfc3339(started),
         level: level(status, call.is_some_and(|call| call.attention)),
         function: route.function,
         request_id,

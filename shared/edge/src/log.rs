@@ -1,7 +1,11 @@
-//! One JSON line for each request. It has no room for names, addresses, bodies or secrets: every field is
+//! One JSON line for each request, and for each store that the worker runs for. It has no room for names, addresses, bodies or secrets: every field is
 //! listed here, and the only texts from outside, request id and topic, must have the form of one.
 
+use ordak_core::error::Error;
+use ordak_core::route::Route;
 use serde::Serialize;
+
+use crate::host;
 
 /// What is said of a request.
 #[derive(Debug, Default, Serialize)]
@@ -32,6 +36,59 @@ pub(crate) struct RpcLine {
     pub(crate) name: &'static str,
     pub(crate) outcome: &'static str,
     pub(crate) duration_ms: u32,
+}
+
+/// What is said of a run for one store.
+#[derive(Debug, Default, Serialize)]
+pub struct RunLine<'a> {
+    /// When it is written; filled in then.
+    pub time: String,
+    /// `info`, `warn` or `error`.
+    pub level: &'static str,
+    /// The function.
+    pub function: &'static str,
+    /// The run.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub run_id: &'a str,
+    /// What made it run.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub trigger: &'a str,
+    /// The code of the store.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub store: &'a str,
+    /// What became of it.
+    pub outcome: &'a str,
+    /// How often Shopify was called.
+    pub calls: u32,
+    /// What that cost, in points.
+    pub cost: u32,
+    /// How many listings were pushed.
+    pub pushed: usize,
+    /// How long it took.
+    pub duration_ms: u32,
+    /// What only an operator may know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'a str>,
+}
+
+impl<'a> RunLine<'a> {
+    /// What is said of one that failed.
+    pub fn of(route: &Route, error: &'a Error) -> RunLine<'a> {
+        RunLine {
+            level: level(error.status, false),
+            function: route.function,
+            outcome: error.code.as_str(),
+            detail: error.log.as_deref().or(Some(&error.message)),
+            ..RunLine::default()
+        }
+    }
+
+    /// Writes it.
+    pub fn write(self) {
+        let line = RunLine { time: host::rfc3339(host::now()), ..self };
+        // A line of plain fields always serializes.
+        host::log_line(&serde_json::to_string(&line).unwrap_or_default());
+    }
 }
 
 /// The level that a status stands for: 5xx is ours to mend, 4xx the caller's, and some successes a person's.

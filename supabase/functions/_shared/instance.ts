@@ -10,6 +10,8 @@ export interface Glue {
   initSync(options: { module: WebAssembly.Module }): unknown;
   __wbg_reset_state(): void;
   fetch(request: Request, env: object, context: Slot): Promise<Response>;
+  /** Only where a function does something on a schedule. */
+  scheduled?(event: unknown, env: object, context: Slot): Promise<unknown>;
 }
 
 /** What a host gives beside the request: time for work that goes on after the answer. */
@@ -20,9 +22,11 @@ export interface Host {
 /** A response, or what happened instead: workerd lets a request use none that was made while another one ran. */
 type Outcome = Response | "crashed" | "lost";
 
-/** A request inside the module: the context that the module gets, and the way to settle it from outside. */
+/** A request or a schedule inside the module: the context that the module gets, and the way to settle it from outside. */
 class Slot {
   readonly outcome = Promise.withResolvers<Outcome>();
+  /** Settles when an instance is dead that this one's work after the answer went on in. */
+  readonly dead = Promise.withResolvers<void>();
 
   constructor(readonly instance: Instance, readonly host: Host) {}
 
@@ -32,7 +36,7 @@ class Slot {
   }
 
   waitUntil(work: Promise<unknown>): void {
-    this.host.waitUntil(work);
+    this.host.waitUntil(this.instance.background(this, work));
   }
 
   passThroughOnException(): void {}
@@ -42,6 +46,8 @@ export class Instance {
   current: Slot | undefined;
   readonly #glue: Glue;
   readonly #inside = new Set<Slot>();
+  /** Those whose work goes on after the answer. */
+  readonly #background = new Set<Slot>();
   #alive = true;
 
   constructor(glue: Glue, module: WebAssembly.Module) {
@@ -68,6 +74,28 @@ export class Instance {
     }
   }
 
+  /** Does what the module does on a schedule; that it failed is in the log. */
+  async scheduled(event: unknown, env: object, host: Host): Promise<void> {
+    if (!this.#alive && !this.#renew()) return;
+    const slot = new Slot(this, host);
+    try {
+      slot.enter();
+      await this.background(slot, this.#glue.scheduled?.(event, env, slot) ?? Promise.resolve());
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Work that nobody waits for: over when it is done, or when the instance dies that it went on in. */
+  async background(slot: Slot, work: Promise<unknown>): Promise<void> {
+    this.#background.add(slot);
+    try {
+      await Promise.race([work, slot.dead.promise]);
+    } finally {
+      this.#background.delete(slot);
+    }
+  }
+
   #uncaught(event: Event, error: unknown): void {
     // Without it the host ends the process, and with it every request in flight.
     event.preventDefault();
@@ -80,6 +108,8 @@ export class Instance {
     this.#renew();
     for (const slot of this.#inside) slot.outcome.resolve(slot === this.current ? "crashed" : "lost");
     this.#inside.clear();
+    for (const slot of this.#background) slot.dead.resolve();
+    this.#background.clear();
     this.current = undefined;
   }
 

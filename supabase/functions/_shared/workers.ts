@@ -19,5 +19,9 @@ export function worker(glue: Glue, module: WebAssembly.Module) {
         clearTimeout(timer);
       }
     },
+    async scheduled(event: unknown, env: object, context: Host): Promise<void> {
+      instance ??= new Instance(glue, module);
+      await instance.scheduled(event, env, context);
+    },
   };
 }

@@ -22,10 +22,19 @@ thread_local! {
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response, Infallible> {
     let url = request.url();
     let (_, query) = url.split_once('?').unwrap_or_default();
-    run(&ROUTE, &SETTINGS, request, env, context, async |_: &mut Call<()>| crash(query).await).await
+    let answer = async |call: &mut Call<()>| match query.strip_prefix("later&") {
+        Some(query) => {
+            let query = query.to_owned();
+            call.wait_until(async move { drop(crash(&query).await) });
+            Ok(Reply::json(200, &"later"))
+        }
+        None => crash(query).await,
+    };
+    run(&ROUTE, &SETTINGS, request, env, context, answer).await
 }
 
-/// `panic`, `trap`, `overflow` and `memory` crash, each after an await point; `sleep=<ms>` answers after
+/// `panic`, `trap`, `overflow` and `memory` crash, each after an await point, and with `later&` before it when the request is
+/// answered; `sleep=<ms>` answers after
 /// that time, `asleep` with how many requests do that now, and an empty query at once.
 async fn crash(query: &str) -> Result<Reply, Error> {
     let (way, value) = query.split_once('=').unwrap_or((query, ""));

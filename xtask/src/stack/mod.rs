@@ -1,5 +1,5 @@
-//! The local stack: Postgres, PostgREST, Auth, every function, the Shopify stand-in, and the gateway in
-//! front. `dev`, the demo, the tests and the benches all start this one.
+//! The local stack: Postgres, PostgREST, Auth, every function, the stand-ins for Shopify and Slack, and the
+//! gateway in front. `dev`, the demo, the tests and the benches all start this one.
 //!
 //! Not here: anything a deployment needs; hosted projects bring these parts themselves.
 
@@ -9,7 +9,9 @@ pub mod order;
 pub mod people;
 mod port;
 pub mod postgres;
+pub mod schedule;
 pub mod shopify;
+pub mod slack;
 pub mod supervise;
 
 use std::collections::BTreeMap;
@@ -21,6 +23,7 @@ use anyhow::{Context as _, Result, bail};
 use futures_util::future::select_all;
 use nix::fcntl::Flock;
 use nix::sys::signal::Signal;
+use ordak_core::route::{ORDERS, SYNC_WORKER};
 use reqwest::RequestBuilder;
 use tokio::process::Command;
 
@@ -29,6 +32,7 @@ pub use self::keys::{Keys, jwt};
 use self::port::{free_port, listen, port_at};
 use self::postgres::Postgres;
 use self::shopify::Shopify;
+use self::slack::Slack;
 use self::supervise::{Service, Supervisor};
 use crate::build::{CRASH_FUNCTION, generated};
 use crate::files::{try_lock, write_private};
@@ -40,6 +44,11 @@ const START: Duration = Duration::from_secs(60);
 
 /// The file in a stack's folder in which a running `dev` says where it is.
 pub(crate) const ENV_FILE: &str = "stack.env";
+
+/// The domains of the shops that supabase/seed.sql begins with, which the stand-in has too.
+pub const BANNOS: &str = "bannos.myshopify.com";
+/// The other one.
+pub const FLOURLANE: &str = "flour-lane.myshopify.com";
 
 /// What a stack is started with.
 #[derive(Debug, Clone)]
@@ -60,12 +69,16 @@ pub struct Stack {
     pub keys: Keys,
     /// The Shopify stand-in.
     pub shopify: Shopify,
+    /// The Slack stand-in.
+    pub slack: Slack,
     folder: PathBuf,
     port: u16,
     durable: bool,
     database: Postgres,
     table: Table,
     rest_port: u16,
+    /// The port at which workerd is told that a schedule is due.
+    control: u16,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     services: BTreeMap<String, Service>,
     supervisor: Supervisor,
@@ -91,18 +104,25 @@ impl Stack {
         let (table, supervisor) = (Table::default(), Supervisor::start()?);
         let gateway = gateway::serve(listener, table.clone(), keys.clone());
         let standin = listen(beside(2)?).await?;
-        let (shopify, standin) =
-            Shopify::start(standin, format!("http://127.0.0.1:{port}"), keys.webhook_secret.clone())?;
+        let shops = [
+            (BANNOS, keys.shopify_bannos_token.as_str(), 70_001),
+            (FLOURLANE, keys.shopify_flourlane_token.as_str(), 70_002),
+        ];
+        let gateway_url = format!("http://127.0.0.1:{port}");
+        let (shopify, standin) = Shopify::start(standin, &gateway_url, keys.webhook_secret.clone(), &shops)?;
+        let (slack, channel) = Slack::start(listen(beside(3)?).await?);
         let mut stack = Stack {
             keys,
             shopify,
+            slack,
             folder,
             port,
             durable: options.durable,
             database,
             table,
             rest_port: free_port()?,
-            tasks: vec![gateway, standin],
+            control: free_port()?,
+            tasks: vec![gateway, standin, channel],
             services: BTreeMap::new(),
             supervisor,
             _lock: lock,
@@ -120,6 +140,7 @@ impl Stack {
         step("start Postgres", self.start_postgres()).await?;
         step("start Auth", self.start_auth()).await?;
         step("apply migrations", postgres::migrate(&self.database_url())).await?;
+        self.end_leases().await?;
         step("start PostgREST", self.start_postgrest()).await?;
         let names = functions()?;
         step(&format!("start {} on Deno", names.join(", ")), self.start_functions(&names)).await
@@ -158,6 +179,14 @@ impl Stack {
         let ready = probe(self.rest_port, "/rpc/ready").bearer_auth(&self.keys.service_role);
         self.run("postgrest", command, ready, |status| status == 200).await?;
         self.targets().rest = self.rest_port;
+        Ok(())
+    }
+
+    /// Whoever worked for a store ended with the last stack on this data: the next worker need not wait for a minute.
+    async fn end_leases(&self) -> Result<()> {
+        let database = postgres::connect(&self.database_url()).await?;
+        let end = "update ordak.sync_stores set lease_until = '-infinity' where lease_until is not null";
+        database.execute(end, &[]).await.map_err(postgres::explained)?;
         Ok(())
     }
 
@@ -232,18 +261,61 @@ impl Stack {
     /// Where they do not answer.
     pub async fn start_workers(&mut self, functions: &[(&str, Vec<(String, String)>)]) -> Result<Vec<u16>> {
         let ports = functions.iter().map(|_| free_port()).collect::<Result<Vec<_>>>()?;
+        // Among themselves, and not by way of the gateway's.
+        let own = functions.iter().zip(&ports).find(|((name, _), _)| *name == SYNC_WORKER.function);
+        let own = own.map(|(_, port)| format!("http://127.0.0.1:{port}{}", SYNC_WORKER.path));
+        let own = own.map(|url| ("ORDAK_SYNC_WORKER_URL".to_owned(), url));
         let workers = functions.iter().zip(&ports).map(|((name, env), port)| {
-            let env: BTreeMap<_, _> = env.iter().cloned().collect();
+            let env: BTreeMap<_, _> = own.iter().chain(env).cloned().collect();
             serde_json::json!({"name": service_name(name, *port), "port": port, "entry": entry(name, "worker.ts"), "env": env})
         });
         let config = self.folder.join("workerd.json");
-        let text = serde_json::json!({"compatibilityDate": compatibility_date()?, "workers": workers.collect::<Vec<_>>()});
+        let text = serde_json::json!({"compatibilityDate": compatibility_date()?, "control": self.control,
+            "workers": workers.collect::<Vec<_>>()});
         write_private(&config, text.to_string())?;
         let mut command = Command::new("node");
         command.arg(root().join("xtask/src/stack/workerd.mjs")).arg(config).current_dir(root());
         let last = *ports.last().context("expected a function, but found none")?;
         self.run("workerd", command, probe(last, "/"), answered).await?;
         Ok(ports)
+    }
+
+    /// Has a schedule come due for a function that was started in workerd, and waits until its work is done; answers with
+    /// what workerd says of that.
+    ///
+    /// # Errors
+    /// Where workerd does not answer.
+    pub async fn scheduled(&self, name: &str, port: u16) -> Result<String> {
+        let url = format!("http://127.0.0.1:{}/{}", self.control, service_name(name, port));
+        Ok(reqwest::Client::new().post(url).send().await?.text().await?)
+    }
+
+    /// Has the worker called now and then from now on, as a schedule does: once the stand-in has what is listed, or the
+    /// worker would find that nothing is stocked there.
+    pub fn keep_schedule(&mut self, every: Duration) {
+        self.tasks.push(schedule::run(self.worker(), every));
+    }
+
+    /// The worker, as our own servers call it.
+    pub fn worker(&self) -> schedule::Worker {
+        schedule::Worker {
+            url: format!("{}/functions/v1/{}", self.url(), SYNC_WORKER.function),
+            secret: self.keys.signing_secret.clone(),
+        }
+    }
+
+    /// An order as a partner sends it, signed now under this id.
+    ///
+    /// # Errors
+    /// Where the partners' secret is none.
+    pub fn partner_order(
+        &self,
+        client: &reqwest::Client,
+        id: &str,
+        order: &serde_json::Value,
+    ) -> Result<RequestBuilder> {
+        let request = client.post(format!("{}{}", self.url(), ORDERS.path));
+        schedule::signed(request, &self.keys.orders_secret, id, order.to_string())
     }
 
     /// The environment that functions of this stack run with.
@@ -256,6 +328,10 @@ impl Stack {
             ("SHOPIFY_WEBHOOK_SECRET", keys.webhook_secret.clone()),
             ("ORDAK_ORDERS_SECRET", keys.orders_secret.clone()),
             ("ORDAK_SIGNING_SECRET", keys.signing_secret.clone()),
+            ("SLACK_WEBHOOK_URL", self.slack.url()),
+            ("SHOPIFY_BANNOS_TOKEN", keys.shopify_bannos_token.clone()),
+            ("SHOPIFY_FLOURLANE_TOKEN", keys.shopify_flourlane_token.clone()),
+            ("SHOPIFY_API_URL", format!("{}/{{shop}}", self.shopify.url())),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec()
@@ -380,7 +456,10 @@ impl Stack {
             ("SHOPIFY_WEBHOOK_SECRET", keys.webhook_secret.clone()),
             ("ORDAK_ORDERS_SECRET", keys.orders_secret.clone()),
             ("ORDAK_SIGNING_SECRET", keys.signing_secret.clone()),
+            ("SHOPIFY_BANNOS_TOKEN", keys.shopify_bannos_token.clone()),
+            ("SHOPIFY_FLOURLANE_TOKEN", keys.shopify_flourlane_token.clone()),
             ("SHOPIFY_STANDIN_URL", self.shopify.url()),
+            ("SLACK_WEBHOOK_URL", self.slack.url()),
         ]
     }
 }
@@ -397,7 +476,7 @@ fn probe(port: u16, path: &str) -> RequestBuilder {
 
 /// The command that serves a TypeScript file on Deno, with what both the functions and others need and the
 /// caller's own flags.
-pub(crate) fn serve_on_deno(file: &Path, flags: &[&str], port: u16, env: Vec<(String, String)>) -> Command {
+pub fn serve_on_deno(file: &Path, flags: &[&str], port: u16, env: Vec<(String, String)>) -> Command {
     let mut command = Command::new(npm_package("@deno/linux-x64-glibc/deno"));
     command.args(["run", "--quiet", "--no-prompt", "--no-lock", "--allow-env"]).args(flags).arg(file);
     command.env_clear().envs(env).envs([

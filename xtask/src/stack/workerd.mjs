@@ -1,8 +1,10 @@
 // `node workerd.mjs <config.json>`: one workerd with several workers, each on a port of its own.
 //
-// The config: {"compatibilityDate", "workers": [{"name", "port", "entry", "env"}]}. Entries are bundled as
-// wrangler does it. Prints the workers' console lines as they are, and `ready` once every port listens.
+// The config: {"compatibilityDate", "control", "workers": [{"name", "port", "entry", "env"}]}. Entries
+// are bundled as wrangler does it. Prints the workers' console lines as they are, and `ready` once every port listens.
+// `POST /<name>` at the port `control` is the schedule of that worker: answered when its work is done.
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { dirname, resolve } from "node:path";
 import { build, stop } from "esbuild";
 import { Log, LogLevel, Miniflare } from "miniflare";
@@ -39,7 +41,7 @@ async function worker({ name, port, entry, env }, compatibilityDate) {
   };
 }
 
-const { compatibilityDate, workers } = JSON.parse(await readFile(process.argv[2], "utf8"));
+const { compatibilityDate, control, workers } = JSON.parse(await readFile(process.argv[2], "utf8"));
 const miniflare = new Miniflare({
   host: "127.0.0.1",
   port: 0,
@@ -52,4 +54,8 @@ const miniflare = new Miniflare({
 });
 // On SIGTERM and SIGINT Miniflare itself ends workerd, deletes its temporary files and exits.
 await Promise.all([miniflare.ready, stop()]);
+createServer(async ({ url }, response) => {
+  const { outcome } = await (await miniflare.getWorker(url.slice(1))).scheduled();
+  response.end(outcome);
+}).listen(control, "127.0.0.1");
 process.stdout.write("ready\n");

@@ -65,13 +65,23 @@ impl PartnerKeys {
         }
         Err(Rejection::Wrong)
     }
+
+    /// The value of `webhook-signature` for a message, by the first of the secrets; none where there is none.
+    pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
+        Some(self.0.first()?.version_1(id, timestamp, body))
+    }
+}
+
+impl Key {
+    fn version_1(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+        ["v1,", &self.sign(&message(id, &timestamp.to_string(), body))].concat()
+    }
 }
 
 /// The value of `webhook-signature` for a message: what a partner does when it sends one. None where the
 /// secret is none.
 pub fn sign(secret: &str, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
-    let signature = key(secret)?.sign(&message(id, &timestamp.to_string(), body));
-    Some(["v1,", &signature].concat())
+    Some(key(secret)?.version_1(id, timestamp, body))
 }
 
 fn key(secret: &str) -> Option<Key> {
@@ -191,7 +201,10 @@ mod tests {
             let signature = sign(secret, "a", NOW, b"x").unwrap();
             assert_eq!(all.verify(Some("a"), Some(&now), Some(&signature), b"x", NOW), Ok(()), "{secret}");
         }
+        // Of several, the first signs.
+        assert_eq!(all.sign("a", NOW, b"x"), sign("plain", "a", NOW, b"x"));
         assert!(keys(",whsec_, whsec_*").is_empty());
+        assert_eq!(keys(",").sign("a", NOW, b"x"), None);
         assert_eq!(sign("whsec_*", "a", NOW, b"x"), None);
         assert!(!format!("{all:?}").contains("plain"));
     }
