@@ -1,25 +1,22 @@
 //! `cargo xtask dev --demo`: the main job, shown. Real-shaped signed deliveries of both stores, late, twice and
-//! forged ones too, and a partner's order go through the public paths, and stock moves with orders; what was answered and
-//! what stands in the database is printed and compared with what should be.
+//! forged ones too, and a partner's order go through the public paths, stock moves with orders, and Shopify's shops follow;
+//! what was answered, what stands in the database and what the shops show is printed and compared with what should be.
+
+mod stock;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use ordak_core::route::{ORDERS, WEBHOOKS_SHOPIFY};
-use ordak_core::signature::sign;
+use anyhow::{Result, ensure};
+use ordak_core::route::WEBHOOKS_SHOPIFY;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::bench::quantile;
-use crate::stack::Stack;
 use crate::stack::order::{Line, Order};
-use crate::stack::people::{log_in, sign_up, stock_shelves};
 use crate::stack::postgres::connect;
 use crate::stack::shopify::Webhook;
-
-const BANNOS: &str = "bannos.myshopify.com";
-const FLOURLANE: &str = "flour-lane.myshopify.com";
+use crate::stack::{BANNOS, FLOURLANE, Stack};
 
 /// How many more orders are sent, one after the other, to say how long one takes.
 const TIMED: i64 = 200;
@@ -44,19 +41,11 @@ const EXPECTED: &[(&str, &str)] = &[
 /// How many deliveries are kept as dead letters.
 const DEAD_LETTERS: usize = 2;
 
-/// The item whose stock the demo shows moving: a Red Velvet Heart Cake stands on one.
-const BOARD: &str = "BOARD-HEART";
-
-/// What there is of it: on hand, reserved, missing, and with its sign what can still be sold.
-const SHELF: &str = "
-    select concat_ws(' ', trim_scale(i.on_hand), trim_scale(i.held + i.blocked), trim_scale(i.blocked), a.ats)
-    from ordak.items as i cross join ordak.ats(array[i.id], array['bannos']) as a where i.sku = $1";
-
-/// Runs the demo against a stack with an empty database.
+/// Runs the demo against a stack with an empty database, whose worker is called by this schedule once shops are open.
 ///
 /// # Errors
 /// Where an answer or the database is not as expected, after everything was printed.
-pub async fn run(stack: &Stack) -> Result<()> {
+pub async fn run(stack: &mut Stack, schedule: Duration) -> Result<()> {
     let mut wrong = 0;
     println!("\n{:<52} {:<14} {:<14} {:>8}", "sent", "answered", "expected", "ms");
     for Scene { title, request, expected } in scenes(stack)? {
@@ -67,7 +56,7 @@ pub async fn run(stack: &Stack) -> Result<()> {
     }
     wrong += database(stack).await?;
     println!("\n{}\n", timed(stack).await?);
-    wrong += stock(stack).await?;
+    wrong += stock::show(stack, schedule).await?;
     ensure!(wrong == 0, "{wrong} of the above are not as expected");
     println!("\nEverything was as expected.");
     Ok(())
@@ -131,15 +120,11 @@ fn scenes(stack: &Stack) -> Result<Vec<Scene>> {
     scenes.into_iter().map(scene).collect()
 }
 
-/// A partner's order, signed as Standard Webhooks has it.
+/// A partner's order, always the same.
 fn partner(stack: &Stack, client: &Client) -> Result<RequestBuilder> {
     let cakes = json!({"title": "Vanilla Bliss Cake", "variant_title": "Medium / Vanilla", "quantity": 2});
     let order = json!({"store": "bannos", "customer_name": "Café Sample", "due_date": "2026-12-15", "products": [cakes]});
-    let (id, now, body) = ("msg_1", jiff::Timestamp::now().as_second(), order.to_string());
-    let signature =
-        sign(&stack.keys.orders_secret, id, now, body.as_bytes()).context("the partners' secret is empty")?;
-    let request = client.post(format!("{}{}", stack.url(), ORDERS.path)).header("webhook-id", id);
-    Ok(request.header("webhook-timestamp", now).header("webhook-signature", signature).body(body))
+    stack.partner_order(client, "msg_1", &order)
 }
 
 /// Sends one request; answers with what it was answered, and how long it took.
@@ -181,51 +166,6 @@ async fn database(stack: &Stack) -> Result<usize> {
     }
     let expected = EXPECTED.iter().map(|(order, tasks)| (order.to_string(), tasks.to_string()));
     Ok(usize::from(!found.into_iter().eq(expected)) + usize::from(letters.len() != DEAD_LETTERS))
-}
-
-/// Prints how stock moves: what is sold of it, beyond what there is too, received and used up. Counts what is not as
-/// expected, and what the auditor finds.
-async fn stock(stack: &Stack) -> Result<usize> {
-    sign_up(stack).await?;
-    let database = connect(&stack.database_url()).await?;
-    stock_shelves(&database).await?;
-    let (client, token) = (Client::new(), log_in(stack, "supervisor@bakery.example").await?);
-    let url = format!("{}{}", stack.url(), WEBHOOKS_SHOPIFY.path);
-    let sell = |number| {
-        let line = Line::new("Red Velvet Heart Cake", "Medium / Red Velvet", 3);
-        let webhook =
-            Webhook::new("orders/create", BANNOS, Order::new(BANNOS, number).lines(vec![line]).body());
-        webhook.request(&client, &url, &stack.keys.webhook_secret, webhook.body.to_string().into())
-    };
-    let call = |name: &str, arguments: Value| {
-        let post = client.post(format!("{}/rest/v1/rpc/{name}", stack.url())).bearer_auth(&token);
-        post.header("apikey", &stack.keys.publishable).json(&arguments)
-    };
-    let complete = |stage| call("complete_stage", json!({"task_number": "B25780-A", "stage": stage}));
-    let receive = call("receive_stock", json!({"lines": [{"sku": BOARD, "quantity": 4}]}));
-    let whole = ["Covering", "Decorating", "Packing"].map(complete).into();
-    let scenes = [
-        ("heart boards, of which one is kept back", vec![], "5 0 0 4"),
-        ("Bannos: three hearts are sold", vec![sell(25780)?], "5 3 0 1"),
-        ("Bannos: three more, and a board is missing", vec![sell(25781)?], "5 6 1 -2"),
-        ("four boards come in, and the last heart has its own", vec![receive], "9 6 0 2"),
-        ("the first heart is filled, on its board", vec![complete("Filling")], "8 5 0 2"),
-        ("and packed; the board is used up once", whole, "8 5 0 2"),
-    ];
-    println!("{:<52} {:>8} {:>8} {:>8} {:>8}", "stock", "on hand", "reserved", "missing", "ATS");
-    let mut wrong = 0;
-    for (title, requests, expected) in scenes {
-        for request in requests {
-            request.send().await?.error_for_status()?;
-        }
-        let found: String = database.query_one(SHELF, &[&BOARD]).await?.get(0);
-        let mark = if found == expected { "" } else { "  ← not as expected" };
-        wrong += usize::from(found != expected);
-        let columns: String = found.split(' ').map(|column| format!(" {column:>8}")).collect();
-        println!("{title:<52}{columns}{mark}");
-    }
-    let broken = database.query("select from ordak.audit", &[]).await?;
-    Ok(wrong + broken.len())
 }
 
 /// How long a webhook takes, from the sender's side, one after the other.

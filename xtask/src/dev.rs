@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
@@ -14,10 +15,13 @@ use crate::files::write_private;
 use crate::progress::step;
 use crate::project::{root, scratch};
 use crate::stack::people::{self, PASSWORD, PEOPLE};
-use crate::stack::{ENV_FILE, Options, Stack};
+use crate::stack::{BANNOS, ENV_FILE, Options, Stack};
 
 /// The gateway's port unless another is asked for; the Supabase CLI's is the same.
 const PORT: u16 = 54321;
+
+/// How often the worker comes by itself; where stock changes it is called at once.
+const SCHEDULE: Duration = Duration::from_secs(10);
 
 /// What `cargo xtask dev` takes.
 #[derive(Debug, Args)]
@@ -80,10 +84,15 @@ async fn stopped(signals: &mut (tokio::signal::unix::Signal, tokio::signal::unix
 
 async fn session(stack: &mut Stack, folder: &Path, demo: bool) -> Result<()> {
     if demo {
-        return demo::run(stack).await;
+        return demo::run(stack, SCHEDULE).await;
     }
     step("sign up staff", people::sign_up(stack)).await?;
-    step("open the shops", people::open_shops(stack)).await?;
+    let new = step("open the shops", people::open_shops(stack)).await?;
+    step("fill the Shopify stand-in", people::fill_shopify(stack)).await?;
+    stack.keep_schedule(SCHEDULE);
+    if new {
+        step("read what Shopify shows", people::base_listings(stack)).await?;
+    }
     let env =
         stack.env().iter().fold(String::new(), |text, (name, value)| text + &format!("{name}={value}\n"));
     let file = write_private(&folder.join(ENV_FILE), env)?;
@@ -105,9 +114,36 @@ fn welcome(stack: &Stack, folder: &Path) -> Result<String> {
     let place = folder.strip_prefix(root()).unwrap_or(folder).display();
     writeln!(text, "\n`cargo xtask status` prints the same; logs are in {place}. Try it:\n")?;
     writeln!(text, "  curl {}/api/health?ready\n", stack.url())?;
+    write!(text, "{}", shopping(stack))?;
     writeln!(text, "{}", demo::curl(stack)?)?;
     write!(text, "Ctrl-C stops everything.")?;
     Ok(text)
+}
+
+/// How to buy something at the stand-in for Shopify, and to ask for a sync.
+fn shopping(stack: &Stack) -> String {
+    let (url, shopify, key) = (stack.url(), stack.shopify.url(), &stack.keys.publishable);
+    let (json, admin) = ("-H 'content-type: application/json'", PEOPLE[0]);
+    format!(
+        r#"What the shops show of their stock is at {shopify}/: have a customer of Bannos buy
+two gelato cakes, and Flourlane's number follows.
+
+  curl {shopify}/{BANNOS}/orders {json} \
+    -d '{{"lines": [{{"sku": "GELATO", "quantity": 2}}]}}'
+
+Log in as an Admin, have every level at Shopify compared, and see how far that is:
+
+  TOKEN=$(curl -s '{url}/auth/v1/token?grant_type=password' -H 'apikey: {key}' \
+    {json} -d '{{"email": "{admin}", "password": "{PASSWORD}"}}' |
+    sed 's/.*"access_token":"\([^"]*\).*/\1/')
+  RUN=$(curl -s {url}/api/v1/sync -H "authorization: Bearer $TOKEN" -d '{{"full": true}}' |
+    grep -oE '[0-9a-f-]{{36}}')
+  curl "{url}/api/v1/sync?run_id=$RUN" -H "authorization: Bearer $TOKEN"
+
+And an order as Shopify sends it:
+
+"#
+    )
 }
 
 fn platform() -> Result<()> {

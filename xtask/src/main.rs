@@ -48,6 +48,8 @@ enum Bench {
     Queue,
     /// What counting stock adds to taking an order, among 5000 items and 200000 orders.
     Ingest,
+    /// How soon Shopify follows an order: webhooks, the worker and its calls, at two orders a second.
+    Push,
 }
 
 #[tokio::main]
@@ -69,6 +71,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Bench { what: Bench::Webhook } => xtask::bench::webhook::run().await?,
         Command::Bench { what: Bench::Queue } => xtask::bench::queue::run().await?,
         Command::Bench { what: Bench::Ingest } => xtask::bench::ingest::run().await?,
+        Command::Bench { what: Bench::Push } => xtask::bench::push::run().await?,
         Command::Seed(arguments) => xtask::seed::run(arguments).await?,
         Command::Status(arguments) => print!("{}", xtask::status::text(arguments)?),
         Command::Build => print!("{}", xtask::build::table(&xtask::build::all().await?)),

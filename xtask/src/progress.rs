@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::timeout;
 
@@ -36,4 +36,25 @@ pub async fn step<T>(name: &str, work: impl Future<Output = Result<T>>) -> Resul
         Err(_) => eprintln!("  ✗ {name} {seconds:.1} s"),
     }
     result.with_context(|| name.to_owned())
+}
+
+/// Waits until a condition holds.
+///
+/// # Errors
+/// Where it does not within the limit, with what was waited for; the condition's own.
+pub(crate) async fn until(
+    limit: Duration,
+    what: &str,
+    mut holds: impl AsyncFnMut() -> Result<bool>,
+) -> Result<()> {
+    let poll = async {
+        while !holds().await? {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    };
+    match timeout(limit, poll).await {
+        Ok(result) => result,
+        Err(_) => bail!("after {} s there was still not {what}", limit.as_secs()),
+    }
 }

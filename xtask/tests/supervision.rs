@@ -127,17 +127,77 @@ impl Dev {
         }
     }
 
+    /// What it prints from here on, up to the next blank line.
+    fn printed(&self, from: usize) -> String {
+        self.output()[from..].split("\n\n").next().unwrap().to_owned()
+    }
+
+    /// Buys and asks for a sync as it says how, and sees the other shop follow and the sync end.
+    fn shop(&self, standin: &str) {
+        let output = self.output();
+        let gelato = || {
+            let state: Value = serde_json::from_str(&shell(&format!("curl -sS {standin}/state"))).unwrap();
+            state["shops"].as_array().unwrap().iter().map(gelato_of).collect::<Vec<_>>()
+        };
+        let before = gelato();
+        assert_eq!(before.len(), 2, "the two shops");
+        let buy = self.printed(output.find(&format!("  curl {standin}/")).unwrap());
+        let sold: Value = serde_json::from_str(&shell(&buy)).unwrap();
+        assert_eq!(sold["sent"][0]["status"], 200, "{sold}");
+        let after: Vec<_> = before.iter().map(|left| left - 2).collect();
+        within_end(|| (gelato() == after).then_some(()), || format!("{:?}, but not {after:?}", gelato()));
+
+        let sync = self.printed(output.find("  TOKEN=").unwrap());
+        let (ask, look) = sync.rsplit_once("\n  curl ").unwrap();
+        let asked_until = |status: &str| {
+            let asked = shell(&format!("{ask}\necho $TOKEN $RUN"));
+            let (token, run) = asked.trim().split_once(' ').unwrap();
+            let look = format!("TOKEN={token}; RUN={run}; curl -sS {look}");
+            let found =
+                || serde_json::from_str(&shell(&look)).ok().filter(|run: &Value| run["status"] == status);
+            within_end(found, || shell(&look))
+        };
+        let run = asked_until("done");
+        assert_eq!(run["stores"].as_array().map(Vec::len), Some(2), "{run}");
+
+        // And is stopped while a worker waits for Shopify: the next start must not wait for it.
+        for shop in ["bannos.myshopify.com", "flour-lane.myshopify.com"] {
+            let hang = r#"-H 'content-type: application/json' -d '{"fault": "hang", "ms": 60000}'"#;
+            shell(&format!("curl -sS {standin}/{shop}/faults {hang}"));
+        }
+        asked_until("running");
+    }
+
     /// Sends the order that it prints a `curl` for, by pasting that into a shell; answers with what became
     /// of it.
     fn paste(&self) -> String {
         let output = self.output();
         let from = output.rfind("  curl ").unwrap();
-        let pasted = output[from..].split("\n\n").next().unwrap();
+        let pasted = self.printed(from);
         assert!(pasted.contains("--data-raw"), "{pasted}");
-        let answer: Value = serde_json::from_str(&shell(pasted)).unwrap();
+        let answer: Value = serde_json::from_str(&shell(&pasted)).unwrap();
         assert_eq!(answer["order_id"], "bannos-1", "{answer}");
         answer["status"].as_str().unwrap().to_owned()
     }
+}
+
+/// What there is in the end, which must be soon.
+fn within_end<T>(found: impl Fn() -> Option<T>, instead: impl Fn() -> String) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(start.elapsed() < END, "{}", instead());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How many gelato cakes a shop shows.
+fn gelato_of(shop: &Value) -> i64 {
+    let items = shop["items"].as_array().unwrap();
+    let gelato = items.iter().find(|item| item["sku"] == "GELATO").unwrap();
+    gelato["levels"][0]["quantities"]["available"].as_i64().unwrap()
 }
 
 impl Drop for Dev {
@@ -220,8 +280,11 @@ fn what_dev_prints_works_ctrl_c_stops_everything_and_the_data_stays_until_fresh(
             )),
             "200"
         );
+        // What is listed in the demo shops is on sale there.
+        assert!(shell(&format!("curl -sS '{}/state'", env["SHOPIFY_STANDIN_URL"])).contains("GELATO"));
         assert_eq!(dev.paste(), expected, "{arguments:?}");
         assert_eq!(dev.paste(), "skipped", "the same delivery again");
+        dev.shop(&env["SHOPIFY_STANDIN_URL"]);
 
         dev.signal(Signal::SIGINT);
         assert!(dev.ended(), "{}", dev.output());
@@ -295,6 +358,10 @@ fn the_demo_shows_the_main_job_and_leaves_nothing_running() {
         "bannos-25771 Mia Sample 15/12/2026 Pickup B25771-A B25771-B Filling",
         "flourlane-18617 Mia Sample 15/12/2026 Pickup F18617-A F18617-B Filling",
         "flourlane-18618 Mia Sample 14/12/2026 Pickup F18618 Filling",
+        "gelato cakes, of which two are kept back 58 58 58",
+        "a customer of Bannos buys two 56 56 56",
+        "a customer of Flourlane buys three 53 53 53",
+        "ten come in, and the schedule tells both shops 63 63 63",
         "Everything was as expected.",
     ];
     for row in expected {

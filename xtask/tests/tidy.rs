@@ -115,6 +115,11 @@ fn documents_lead_to_what_is_there() {
         "docs/architecture.md",
         "docs/errors.md",
         "docs/grants.md",
+        "docs/ingestion.md",
+        "docs/lifecycle.md",
+        "docs/standin.md",
+        "docs/stock.md",
+        "docs/sync.md",
         "CHANGELOG.md",
     ];
     for document in documents {

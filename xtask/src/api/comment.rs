@@ -111,7 +111,7 @@ impl Comment {
 pub(crate) fn checked_role(body: &str) -> Option<&str> {
     let (name, rest) = body.split_once("ordak.require_")?.1.split_once('(')?;
     match name {
-        "service" => Some("service"),
+        "service" | "service_always" => Some("service"),
         "login" => Some("logged in"),
         // An Admin too, but one who may also write while writing is paused.
         "operator" => Some("Admin"),
@@ -197,6 +197,7 @@ example   {\"staff_id\": \"1\", \"role\": \"Staff\"}
     fn the_role_is_the_one_that_the_body_checks() {
         for (body, role) in [
             ("begin perform ordak.require_service(); end", Some("service")),
+            ("begin perform ordak.require_service_always(); end", Some("service")),
             ("begin perform ordak.require_login(); end", Some("logged in")),
             ("begin v_me := ordak.require_operator(); end", Some("Admin")),
             ("begin v_me := ordak.require_staff('Supervisor', store); end", Some("Supervisor")),

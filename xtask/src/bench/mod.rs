@@ -2,6 +2,7 @@
 //! ratios; the figures are this machine's.
 
 pub mod ingest;
+pub mod push;
 pub mod queue;
 pub mod webhook;
 

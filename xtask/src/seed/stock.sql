@@ -107,6 +107,9 @@ order by s.code, g.n;
 update ordak.settings as t set inventory_tracking = true
 from ordak.stores as s where s.code = t.store and s.location is not null;
 
+-- Nobody orders at the stand-in before the first levels are read, so nothing that explains them comes late.
+update ordak.sync_settings set base_wait = interval '0';
+
 -- What their cakes have used up before the shelves were counted, open orders do not reserve any more.
 do $$
 begin

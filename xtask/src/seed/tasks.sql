@@ -63,7 +63,7 @@ drop index ordak.tasks_search_complete_idx;
 
 insert into ordak.tasks (
   order_key, line_key, unit, number, product_title, size, flavour, cake_writing, stage, pass, assignee, storage,
-  printed_at, completed_at, created_at, updated_at
+  printed_at, completed_at, progressed_at, created_at, updated_at
 )
 select
   c.order_key, c.line_key, c.unit, c.task_number, c.title, c.size, c.flavour, c.cake_writing,
@@ -72,6 +72,9 @@ select
   case when c.steps > 4 then 2 else 1 end,
   c.assignee, c.storage, case when c.steps > 1 or c.begun then c.begins end,
   case when c.complete then pg_temp.step_end(c, c.steps) end,
+  case when c.complete then pg_temp.step_end(c, c.steps)
+       when c.begun and c.steps not in (4, 6) then pg_temp.step_begin(c, c.steps)
+       when c.steps > 1 then pg_temp.step_end(c, c.steps - 1) end,
   c.placed_at, case when c.complete then pg_temp.step_end(c, c.steps) else c.placed_at end
 from cakes as c
 order by c.n;
