@@ -23,7 +23,7 @@ export type Database = {
         };
         Relationships: [];
       };
-      /** The orders of the caller's stores, one row each. Look them up by order_id, number, gid, placed_at or due_date, which have an index; the queue and get_order are what screens are made of. */
+      /** The orders of the caller's stores, one row each. Look them up by order_id, number, gid, placed_at or due_date, which have an index; the queue and get_order are what screens are made of. inventory_blocked says whether the order waits for stock: for what, blocked_orders says. */
       orders: {
         Row: {
           order_id: string | null;
@@ -46,6 +46,7 @@ export type Database = {
           held_at: string | null;
           hold_reason: string | null;
           flags: string[] | null;
+          inventory_blocked: boolean | null;
           version: number | null;
           created_at: string | null;
           updated_at: string | null;
@@ -63,7 +64,7 @@ export type Database = {
         };
         Relationships: [];
       };
-      /** The kitchen's tasks of the caller's stores, one cake each, with what their order says. started_at is when the stage that the task is in began; priority is null once nobody works on the task any more. */
+      /** The kitchen's tasks of the caller's stores, one cake each, with what their order says. started_at is when the stage that the task is in began; priority is null once nobody works on the task any more; inventory_blocked says whether something that the cake still needs is missing. */
       tasks: {
         Row: {
           task_number: string | null;
@@ -91,6 +92,7 @@ export type Database = {
           started_at: string | null;
           completed_at: string | null;
           flags: string[] | null;
+          inventory_blocked: boolean | null;
           test: boolean | null;
           version: number | null;
           created_at: string | null;
@@ -109,6 +111,16 @@ export type Database = {
       adjust_stock: {
         Args: { delta: number; idempotency_key?: string | null; reason: string; reference?: string | null; sku: string };
         Returns: Database["api"]["CompositeTypes"]["stock_change"];
+      };
+      /** Says that nobody was told of the alerts that were claimed under a token, since Slack asks for a pause: no alert is claimed until it is over. */
+      alerts_deferred: {
+        Args: { seconds: number; token: string };
+        Returns: boolean;
+      };
+      /** Says that people were told of the alerts that were claimed under a token. */
+      alerts_sent: {
+        Args: { token: string };
+        Returns: number;
       };
       /** Lets in a person who has registered. */
       approve_staff: {
@@ -130,6 +142,11 @@ export type Database = {
         Args: { level: number; listing_id: number; read_at: string };
         Returns: Database["api"]["CompositeTypes"]["listing_change"];
       };
+      /** Has a worker work for the stores that have something to do and nobody who does it. Those that are stopped, or wait after an error, are left out. */
+      begin_sync: {
+        Args: { stores: string[]; trigger: string };
+        Returns: Database["api"]["CompositeTypes"]["sync_lease"][];
+      };
       /** Orders that wait for stock, what is due first first, and what they wait for. */
       blocked_orders: {
         Args: { after?: string | null; page_size?: number; store?: string | null };
@@ -140,12 +157,22 @@ export type Database = {
         Args: { order_id: string; reason: string };
         Returns: Database["api"]["CompositeTypes"]["order_change"];
       };
+      /** Looks for what has gone wrong or is over, at most every 30 seconds, and gives the caller what people are to be told, at most 50 alerts at a time and to one caller at a time. Whoever does not confirm within two minutes with alerts_sent has told nobody. What was over before it was told is not told. Works also while writing is paused. */
+      claim_alerts: {
+        Args: never;
+        Returns: Database["api"]["CompositeTypes"]["claimed_alerts"];
+      };
+      /** What a worker is to do next for a store. What it was given before and has not finished is given back. */
+      claim_work: {
+        Args: { lease: string; store: string };
+        Returns: Json;
+      };
       /** Says what a product is. Orders of the last 90 days follow, 200 at a call: cakes become tasks where their day is not over, what is none loses those that nobody has begun. Call it again until no order follows any more. */
       classify_product: {
         Args: { kind: string; product_id?: number | null; sku?: string | null; store: string };
         Returns: Database["api"]["CompositeTypes"]["product_change"];
       };
-      /** Forgets deliveries and purges the bodies of dead letters after 30 days. Orders are known by their gid for ever. */
+      /** Forgets deliveries, closed pushes and runs, and purges the bodies of dead letters after 30 days; forgets resolved alerts after 90. Orders are known by their gid for ever. The worker's schedule does it once an hour. */
       clean_up: {
         Args: { most?: number };
         Returns: Database["api"]["CompositeTypes"]["cleaned"];
@@ -215,10 +242,20 @@ export type Database = {
         Args: { staff_id?: string | null };
         Returns: Database["api"]["CompositeTypes"]["shift_change"];
       };
+      /** Ends a worker's work for a store, unless there is more by now. */
+      end_sync: {
+        Args: { lease: string; note?: string | null; outcome: string; store: string };
+        Returns: boolean;
+      };
       /** Finds a task by what is printed on a ticket, a docket or a slip, or by what somebody types: #B25771-A, b25771a, bannos-25771-A, flour-lane-25771, 25771. What is cancelled or complete is found too. */
       find_task: {
         Args: { code: string };
         Returns: Database["api"]["CompositeTypes"]["found"];
+      };
+      /** Says how a thing went that a worker was given to do, and asks for the next. Said again it changes nothing. */
+      finish_work: {
+        Args: { lease: string; result: Json; store: string };
+        Returns: Json;
       };
       /** What one piece of a product is made of. */
       get_bom: {
@@ -245,6 +282,21 @@ export type Database = {
         Args: { store: string };
         Returns: Database["api"]["CompositeTypes"]["settings"];
       };
+      /** How far what request_sync began has come. */
+      get_sync_run: {
+        Args: { run_id: string };
+        Returns: Json;
+      };
+      /** The same as get_sync_run, for requests that a function has found to be signed. */
+      get_sync_run_service: {
+        Args: { run_id: string };
+        Returns: Json;
+      };
+      /** How work with Shopify is paced, and from when on people are told of trouble. */
+      get_sync_settings: {
+        Args: never;
+        Returns: Database["api"]["CompositeTypes"]["sync_settings"];
+      };
       /** Stops work on an order: until it is released no ticket is printed and no stage begins or ends. Its tasks can still be assigned and stored. */
       hold: {
         Args: { order_id: string; reason: string };
@@ -260,10 +312,20 @@ export type Database = {
         Args: { product_id?: number | null; skus?: string[] | null; store?: string | null };
         Returns: Database["api"]["CompositeTypes"]["inventory"][];
       };
+      /** What people are told of, newest first: of the caller's stores, and what concerns all of them. */
+      list_alerts: {
+        Args: { before?: number | null; open?: boolean; page_size?: number; store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["alert"][];
+      };
       /** Deliveries that could not be taken, newest first. */
       list_dead_letters: {
         Args: { before?: string | null; page_size?: number; store?: string | null };
         Returns: Database["api"]["CompositeTypes"]["dead_letter"][];
+      };
+      /** What was tried too often and given up, newest first. */
+      list_failed_sync: {
+        Args: { before?: number | null; page_size?: number; store?: string | null; topic?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["failed_work"][];
       };
       /** The items, and what there is of them. */
       list_items: {
@@ -330,9 +392,14 @@ export type Database = {
         Args: { after?: string | null; assignee?: string | null; page_size?: number; priority?: string | null; search?: string | null; stage?: string | null; storage?: string | null; store?: string | null; unassigned?: boolean };
         Returns: Database["api"]["CompositeTypes"]["queue_page"];
       };
-      /** True once the database is up and migrated; what `GET /api/health?ready` asks. */
+      /** Answers once the database is up and migrated, with how the worker's schedule is; what `GET /api/health?ready` asks. */
       ready: {
         Args: never;
+        Returns: string;
+      };
+      /** Has a listing's level read anew and taken as it is, however far it is from what Shopify must show: a person has looked why, as the alert stock_drift asks. What it differs by stands in drift_report and is pushed back. */
+      rebase_listing: {
+        Args: { listing_id: number };
         Returns: boolean;
       };
       /** Adds what a supplier has delivered, all of it or nothing. Orders that wait for it are served. */
@@ -375,6 +442,16 @@ export type Database = {
         Args: { letter_id: string };
         Returns: Database["api"]["CompositeTypes"]["replayed"];
       };
+      /** Has a shop told now what it is owed, whatever went wrong before. What was asked for already and is not done is not begun again. `POST /api/v1/sync` does this and starts the work at once; after this call alone the next schedule does. */
+      request_sync: {
+        Args: { full_check?: boolean; skus?: string[] | null; store?: string | null };
+        Returns: Json;
+      };
+      /** The same as request_sync, for requests that a function has found to be signed. */
+      request_sync_service: {
+        Args: { full_check?: boolean; skus?: string[] | null; store?: string | null };
+        Returns: Json;
+      };
       /** Has a store's shop served again, after the app was installed anew or its token replaced. */
       resume_store: {
         Args: { store: string };
@@ -384,6 +461,11 @@ export type Database = {
       resume_writers: {
         Args: never;
         Returns: boolean;
+      };
+      /** Has what was given up tried again, after its cause is gone: as if it had never failed. */
+      retry_failed_sync: {
+        Args: { store?: string | null; topic?: string | null; work_id?: number | null };
+        Returns: number;
       };
       /** Sends a cake in Packing back to Decorating. That opens a new pass with times of its own, and nobody is assigned yet. */
       return_to_decorating: {
@@ -400,6 +482,11 @@ export type Database = {
         Args: { settings: Json; store: string };
         Returns: Database["api"]["CompositeTypes"]["settings_change"];
       };
+      /** Saves some or all settings of the sync, all of them or none. */
+      save_sync_settings: {
+        Args: { settings: Json };
+        Returns: Database["api"]["CompositeTypes"]["sync_settings_change"];
+      };
       /** Deactivates a member of staff who has left, or activates one who is back. Who leaves is on shift no more, and nobody is assigned to what was theirs. */
       set_active: {
         Args: { active: boolean; staff_id: string };
@@ -415,7 +502,7 @@ export type Database = {
         Args: { buffer: number; sku: string };
         Returns: Database["api"]["CompositeTypes"]["item_change"];
       };
-      /** Says as what an item is sold in a shop. Nothing is sent there before its level has been read. */
+      /** Says as what an item is sold in a shop. Nothing is sent there before its level has been read, which the schedule has done. */
       set_listing: {
         Args: { enabled?: boolean; inventory_item_id: number; location_id: number; sku: string; store: string; variant_id?: number | null };
         Returns: Database["api"]["CompositeTypes"]["listing_change"];
@@ -470,15 +557,30 @@ export type Database = {
         Args: { stage: string; task_number: string };
         Returns: Database["api"]["CompositeTypes"]["task_change"];
       };
+      /** Switches the counting of a store's stock on, and has its open orders reserve what they still need, 50 at a call: call it again with `next` until that is null. Orders that come meanwhile reserve by themselves. Listings are looked up, and told nothing before their level is read. */
+      start_tracking: {
+        Args: { after?: string | null; store: string };
+        Returns: Database["api"]["CompositeTypes"]["tracking"];
+      };
       /** Every change of what is on hand of an item, newest first. */
       stock_ledger: {
         Args: { before?: number | null; page_size?: number; sku: string };
         Returns: Database["api"]["CompositeTypes"]["stock_move"][];
       };
+      /** Switches the counting of a store's stock off: new orders reserve nothing, and its shop is told nothing. What is reserved follows its orders to their end. */
+      stop_tracking: {
+        Args: { store: string };
+        Returns: boolean;
+      };
       /** A store's figures over its last days, today with them, in its own time zone. What is cancelled or a test does not count, and what was sold over the counter stands apart. */
       store_analytics: {
         Args: { days?: number; store: string };
         Returns: Database["api"]["CompositeTypes"]["store_analytics"];
+      };
+      /** What is waiting, under way and given up, by store and topic. */
+      sync_statistics: {
+        Args: { store?: string | null };
+        Returns: Database["api"]["CompositeTypes"]["sync_statistic"][];
       };
       /** Takes a task from whoever it is assigned to, in any stage and also while on hold. */
       unassign: {
@@ -497,6 +599,18 @@ export type Database = {
       stage: "Filling" | "Covering" | "Decorating" | "Packing" | "Complete";
     };
     CompositeTypes: {
+      /** What people are told of; store is null where it concerns all of them, and sent_at where nobody was told yet */
+      alert: {
+        alert_id: number | null;
+        kind: string | null;
+        severity: string | null;
+        store: string | null;
+        subject: string | null;
+        message: string | null;
+        raised_at: string | null;
+        resolved_at: string | null;
+        sent_at: string | null;
+      };
       /** What became of each task: given, theirs already, or skipped as unknown or closed */
       assigned: {
         changed: boolean | null;
@@ -526,10 +640,27 @@ export type Database = {
         optional: boolean | null;
         store: string | null;
       };
-      /** How many deliveries were forgotten and how many bodies of dead letters purged */
+      /** An alert that people are to be told of, or that it is over */
+      claimed_alert: {
+        kind: string | null;
+        severity: string | null;
+        store: string | null;
+        subject: string | null;
+        message: string | null;
+        resolved: boolean | null;
+      };
+      /** Alerts that the caller is to tell; token is null where there are none */
+      claimed_alerts: {
+        token: string | null;
+        alerts: Database["api"]["CompositeTypes"]["claimed_alert"][] | null;
+      };
+      /** How many deliveries, pushes, runs and resolved alerts were forgotten, and how many bodies of dead letters purged */
       cleaned: {
         deliveries: number | null;
         bodies: number | null;
+        pushes: number | null;
+        runs: number | null;
+        alerts: number | null;
       };
       /** What was ordered on a day, not counting what was sold over the counter */
       day_total: {
@@ -562,6 +693,17 @@ export type Database = {
         store: string | null;
         delta: number | null;
         read_at: string | null;
+      };
+      /** What was tried too often and given up: of what (key), for the item (sku), and why */
+      failed_work: {
+        work_id: number | null;
+        topic: string | null;
+        store: string | null;
+        key: string | null;
+        sku: string | null;
+        reason: string | null;
+        attempts: number | null;
+        died_at: string | null;
       };
       /** The one task that a code means; or, where it may mean several, null and those */
       found: {
@@ -712,6 +854,8 @@ export type Database = {
         monitor_refresh: number | null;
         shifts_enabled: boolean | null;
         inventory_tracking: boolean | null;
+        open_from: string | null;
+        open_until: string | null;
         updated_at: string | null;
       };
       /** The settings of a store as they are now, and whether the call changed anything */
@@ -809,6 +953,49 @@ export type Database = {
         week: Database["api"]["CompositeTypes"]["week_total"][] | null;
         delivery_percent: number | null;
       };
+      /** A store that a worker is to work for, and the lease that it shows with each call */
+      sync_lease: {
+        store: string | null;
+        shop_domain: string | null;
+        location: string | null;
+        lease: string | null;
+        run_id: string | null;
+      };
+      /** How work with Shopify is paced, and from when on people are told of trouble */
+      sync_settings: {
+        base_wait: string | null;
+        orders_every: string | null;
+        orders_overlap: string | null;
+        push_window: string | null;
+        lease_time: string | null;
+        drift_threshold: number | null;
+        alert_backlog: number | null;
+        alert_backlog_age: string | null;
+        alert_error_percent: number | null;
+        alert_error_window: string | null;
+        alert_error_calls: number | null;
+        alert_stuck: string | null;
+        alert_stuck_critical: string | null;
+        alert_unassigned: string | null;
+        alert_no_orders: string | null;
+        alert_schedule_late: string | null;
+        updated_at: string | null;
+      };
+      /** The settings of the sync as they are now, and whether the call changed anything */
+      sync_settings_change: {
+        changed: boolean | null;
+        settings: Database["api"]["CompositeTypes"]["sync_settings"] | null;
+      };
+      /** How much work of a topic is ready, leased or dead, how much of it is due, and since when the oldest is there */
+      sync_statistic: {
+        store: string | null;
+        topic: string | null;
+        state: string | null;
+        depth: number | null;
+        due: number | null;
+        oldest_at: string | null;
+        oldest_seconds: number | null;
+      };
       /** A task as it is now, and whether the call changed anything */
       task_change: {
         changed: boolean | null;
@@ -838,6 +1025,12 @@ export type Database = {
         ticket_copies: number | null;
         printed_by: string | null;
         task: Database["api"]["Views"]["tasks"]["Row"] | null;
+      };
+      /** Whether the call switched counting on, how many open orders it had reserve, and `after` for the next call; null when all have */
+      tracking: {
+        changed: boolean | null;
+        orders: number | null;
+        next: string | null;
       };
       /** The cakes due on a day; tasks are the first 50 that are not complete, by size */
       week_day: {
