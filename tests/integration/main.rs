@@ -6,6 +6,7 @@
 #[macro_use]
 mod support;
 
+mod alerts;
 mod catalogue;
 mod compat;
 mod concurrency;
@@ -30,8 +31,17 @@ mod priority;
 mod products;
 mod reading;
 mod scale;
+mod schedule;
 mod settings;
 mod shifts;
 mod stock;
 mod stock_model;
 mod stock_scale;
+mod stock_tracking;
+mod sync_chaos;
+mod sync_http;
+mod sync_levels;
+mod sync_queue;
+mod sync_requests;
+mod sync_sales;
+mod sync_topics;
