@@ -174,6 +174,13 @@ end
 $$;
 
 
+-- end_rows: ends these of what is claimed under a token, which need nothing any more.
+create function ordak.end_rows(token uuid, keys text[]) returns void
+language sql set search_path = '' as $$
+  delete from ordak.work_queue as w where w.lease_token = token and w.key = any (keys)
+$$;
+
+
 -- fail_rows: counts an error that names the row for each of these keys under a token. One that was marked meanwhile is
 -- never dead: the mark would have revived it.
 create function ordak.fail_rows(token uuid, keys text[], errors text[]) returns void

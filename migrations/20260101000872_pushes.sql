@@ -127,8 +127,7 @@ begin
     perform ordak.release_rows(token, array_agg(g.id::text), now() + interval '30 seconds')
     from ordak.listings as g
     where g.id = any (v_left) and g.enabled and g.based_at is null and ordak.is_tracked(g.store) having count(*) > 0;
-    delete from ordak.work_queue as w
-    where w.lease_token = token and w.key = any (array(select l::text from unnest(v_left) as l));
+    perform ordak.end_rows(token, v_left::text[]);
   end if;
 end
 $$;
@@ -240,7 +239,7 @@ begin
   perform ordak.count_work(b.store, 0, coalesce(cardinality(v_refused), 0))
   from ordak.push_batches as b where b.key = reject_push.key;
   perform ordak.lock_rows(key);
-  delete from ordak.work_queue as w where w.lease_token = reject_push.key and w.key = any (v_refused);
+  perform ordak.end_rows(key, v_refused);
   perform ordak.fail_rows(key, v_named, v_reasons);
   if v_named is not null then
     perform ordak.release_rows(key, null, now());

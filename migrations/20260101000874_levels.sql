@@ -132,11 +132,10 @@ language plpgsql set search_path = '' as $$
 declare
   v_listings bigint[];
 begin
-  select array_agg(g.id) filter (where w.id is null or w.state = 'dead') into v_listings
+  select array_agg(g.id) into v_listings
   from ordak.levels_seen as s
   join ordak.listings as g
     on (g.store, g.inventory_item_id, g.location_id) = (s.store, s.inventory_item_id, s.location_id)
-  left join ordak.work_queue as w on (w.topic, w.store, w.key) = ('base_listing', g.store, g.id::text)
   where s.check_at <= now() and g.enabled and g.based_at is not null and s.available is distinct from g.expected;
   update ordak.levels_seen as s
   set check_at = case when exists (

@@ -2,13 +2,6 @@
 -- claim, which answers with what to ask, or null where there is nothing to do, and a finish for what came back. Whoever
 -- calls them has the store's row of sync_stores locked.
 
--- end_rows: ends what was claimed and needs nothing any more.
-create function ordak.end_rows(token uuid, keys text[]) returns void
-language sql set search_path = '' as $$
-  delete from ordak.work_queue as w where w.lease_token = token and w.key = any (keys)
-$$;
-
-
 -- Listings that are not known yet ------------------------------------------------------------------------------------
 
 -- lacks_listing: whether something could be sold in a store of which we do not know as what.

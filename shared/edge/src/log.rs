@@ -1,5 +1,6 @@
-//! One JSON line for each request, and for each store that the worker runs for. It has no room for names, addresses, bodies or secrets: every field is
-//! listed here, and the only texts from outside, request id and topic, must have the form of one.
+//! One JSON line for each request, and for each store that the worker runs for. It has no room for names, addresses,
+//! bodies or secrets: every field is listed here, and the only texts from outside, request id and topic, must have the
+//! form of one.
 
 use ordak_core::error::Error;
 use ordak_core::route::Route;
