@@ -218,18 +218,17 @@ begin
   from jsonb_to_recordset(failures) as f (key text, error text);
   delete from ordak.work_queue as w where w.lease_token = token and w.version = w.claimed_version;
   -- Marked meanwhile: what was done may not be all.
-  perform ordak.renew_rows(token, now());
+  perform ordak.renew_rows(token);
 end
 $$;
 
 
--- renew_rows: what is left under a token is to be done anew from an instant on, with nothing against it.
-create function ordak.renew_rows(token uuid, run_at timestamptz) returns void
+-- renew_rows: what is left under a token is to be done anew when it is due, with nothing against it.
+create function ordak.renew_rows(token uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
   update ordak.work_queue as w
-  set state = 'ready', lease_token = null, lease_until = null, attempts = 0, losses = 0, last_error = null,
-      run_at = renew_rows.run_at
+  set state = 'ready', lease_token = null, lease_until = null, attempts = 0, losses = 0, last_error = null
   where w.lease_token = token;
 end
 $$;

@@ -8,7 +8,7 @@ create table ordak.sync_settings (
   -- How often Shopify is asked for orders that no delivery brought, and how far back each time.
   orders_every         interval    not null default '15 minutes',
   orders_overlap       interval    not null default '5 minutes',
-  -- How long a listing that was just pushed waits, so that a burst of orders makes few pushes.
+  -- How long at most a listing that was just pushed waits, so that a burst of orders makes few pushes.
   push_window          interval    not null default '1 second',
   lease_time           interval    not null default '60 seconds',
   -- How many pieces too many Shopify may show before a person decides.
@@ -184,12 +184,13 @@ Saves some or all settings of the sync, all of them or none.
 settings  {name: value}; what is not named stays as it is, and nothing can be null. Durations are texts as 2 minutes or
           00:02:00. base_wait: how long after a level was read Shopify may still bring orders from before; orders_every,
           orders_overlap: how often it is asked for orders that no delivery brought, and how far back; push_window: how
-          long a listing waits between two pushes; lease_time: how long a worker may be silent; drift_threshold: how many
-          pieces too many Shopify may show before a person decides; alert_backlog, alert_backlog_age: how many things may
-          wait, and how long; alert_error_percent, alert_error_window, alert_error_calls: which share of Shopify's answers
-          may be errors, within which time, of at least how many calls; alert_stuck, alert_stuck_critical: how long a cake
-          may stay in a stage; alert_unassigned: how long it may have nobody; alert_no_orders: how long an open store may
-          be without an order; alert_schedule_late: how long the schedule may not have come
+          long at most a listing that was pushed waits for its next push; lease_time: how long a worker may be silent;
+          drift_threshold: how many pieces too many Shopify may show before a person decides; alert_backlog,
+          alert_backlog_age: how many things may wait, and how long; alert_error_percent, alert_error_window,
+          alert_error_calls: which share of Shopify's answers may be errors, within which time, of at least how many
+          calls; alert_stuck, alert_stuck_critical: how long a cake may stay in a stage; alert_unassigned: how long it
+          may have nobody; alert_no_orders: how long an open store may be without an order; alert_schedule_late: how
+          long the schedule may not have come
 returns   all settings as they are now; changed is false where they were so already
 raises    AUTH001; AUTH002 not an Admin of all stores; VAL001 an unknown setting or a value that it cannot have; the
           message says of each what is wrong

@@ -119,13 +119,14 @@ end
 $$;
 
 
--- next_push: when a listing can be pushed again; null where it never was. A burst of orders makes few pushes: they wait
--- for the end of the window since the last, and the first of them goes at once.
-create function ordak.next_push(listing bigint) returns timestamptz
+-- next_push: when a listing can be pushed that has changed so often since it last was; null where it never was. Each
+-- change has it wait for a fifth of the window more, up to the whole: what changes now and then is pushed at once, and a
+-- burst of orders makes a push for each window.
+create function ordak.next_push(listing bigint, changes bigint) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
   return (
-    select e.created_at + (select s.push_window from ordak.sync_settings as s)
+    select e.created_at + (select s.push_window * least(changes, 5) / 5 from ordak.sync_settings as s)
     from ordak.listing_effects as e where e.listing = next_push.listing and e.kind = 'push'
     order by e.source_id desc limit 1);
 end
@@ -142,7 +143,12 @@ declare
 begin
   -- What waits in the queue already will be compared there: no need to compare it now, but to say that it has changed.
   with waiting as (
-    update ordak.work_queue as w set version = w.version + 1
+    update ordak.work_queue as w
+    set version = w.version + 1,
+        -- What is due is not put off.
+        run_at = case when w.run_at <= now() then w.run_at
+                      else greatest(w.run_at, ordak.next_push(
+                        w.key::bigint, w.version + 1 - coalesce(w.claimed_version, 0))) end
     where w.key = any (listings::text[])
       -- In brackets no other index fits: all that waits may be much.
       and (w.topic = 'inventory_push' and w.state = 'ready') is true
@@ -153,7 +159,7 @@ begin
     perform ordak.note_dirt();
   end if;
   perform ordak.mark_all('inventory_push', array_agg(o.store), array_agg(o.listing::text),
-                         array_agg(greatest(ordak.next_push(o.listing), now())))
+                         array_agg(greatest(ordak.next_push(o.listing, 1), now())))
   from ordak.owed(array(select unnest(listings) except select unnest(v_waiting))) as o
   where o.owed <> 0 and not exists (
     select from ordak.push_batches as b join ordak.push_items as i on i.batch = b.key

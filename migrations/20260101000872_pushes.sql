@@ -201,8 +201,10 @@ begin
   delete from ordak.work_queue as w
   where w.lease_token = apply_push.key and w.version = w.claimed_version
     and w.key <> all (array(select o.listing::text from ordak.owed(v_listings) as o where o.owed <> 0));
-  -- What changed meanwhile waits a moment, so that a burst of orders makes few pushes.
-  perform ordak.renew_rows(key, now() + s.push_window) from ordak.sync_settings as s;
+  -- What changed meanwhile waits. How often it did is not known: while a push is open, nothing is marked.
+  update ordak.work_queue as w set run_at = ordak.next_push(w.key::bigint, 1)
+  where w.lease_token = apply_push.key;
+  perform ordak.renew_rows(key);
   return cardinality(v_listings);
 end
 $$;

@@ -665,7 +665,7 @@ fn ten_thousand_listings_take_forty_calls_and_a_small_bucket_is_used() {
 }
 
 #[test]
-fn a_thousand_orders_of_one_item_make_a_few_pushes_a_second_apart() {
+fn a_thousand_orders_of_one_item_make_a_few_pushes() {
     run(async {
         let world = world().await;
         let lot = world.lot(&[BANNOS, FLOURLANE_SHOP], 1).await;
@@ -683,10 +683,10 @@ fn a_thousand_orders_of_one_item_make_a_few_pushes_a_second_apart() {
         println!("{} pushes of 1000 orders in {time:.1} s", pushes.len());
         for pair in pushes.windows(2) {
             let apart = pair[1].at.duration_since(pair[0].at).as_secs_f64();
-            assert!(apart > 0.95, "two pushes {apart} s apart");
+            assert!(apart > 0.19, "two pushes {apart} s apart");
         }
-        // One at once, then one for each second at most; where all come within ten, that is a handful.
-        assert!(pushes.len() as f64 <= 12_f64.max(2.0 + time), "{} pushes in {time} s", pushes.len());
+        // One at once, then one for each second, or earlier where the orders stop coming for a moment.
+        assert!(pushes.len() as f64 <= 12_f64.max(2.0 + 1.5 * time), "{} pushes in {time} s", pushes.len());
         assert_eq!(pushes.last().unwrap().changes[0].after, -990);
         world.level(&lot).await;
     });
