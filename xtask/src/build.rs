@@ -135,6 +135,7 @@ async fn compile(names: &[String]) -> Result<()> {
     cargo.current_dir(root()).args(["build", "--locked", "--release", "--target", "wasm32-unknown-unknown"]);
     cargo.args(["--target-dir", "target"]);
     cargo.args(names.iter().flat_map(|name| ["--package", name]));
+    cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", root().join("xtask/src/link/rust-lld"));
     match run(&mut cargo).await {
         Err(error) if format!("{error:?}").contains("target may not be installed") => {
             let hint = "the wasm target is missing: run `rustup target add wasm32-unknown-unknown`";
