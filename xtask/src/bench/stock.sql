@@ -34,7 +34,7 @@ from (
 join ordak.items as i on i.sku = v.sku;
 
 insert into ordak.listings (item, store, inventory_item_id, location_id, based_at)
-select i.id, s.code, 44513594000000 + n, 70001, now()
+select i.id, s.code, 44513594000000 + n, 70001, now() - interval '1 year'
 from sizes
 cross join generate_series(products / 2, products - 1) as n
 join ordak.items as i on i.sku = 'PRODUCT-' || n
