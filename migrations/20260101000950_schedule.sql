@@ -1,5 +1,5 @@
--- Schedule: how a hosted project has the sync worker run every ten seconds, without anything outside of its database. Where
--- pg_cron, pg_net or Vault is missing, as on the local stack, something else must call it: see docs/sync.md.
+-- Schedule: how a hosted project has the sync worker run every ten seconds, without anything outside of its database.
+-- Where pg_cron, pg_net or Vault is missing, as on the local stack, something else must call it: see docs/sync.md.
 
 create extension if not exists pgcrypto with schema extensions;
 
@@ -63,18 +63,29 @@ end
 $$;
 
 
-do $$
+-- schedule_sync: has pg_cron call the sync worker from now on, and says whether it will. To be called by hand where the
+-- extensions came after this migration, or pg_cron was told to stop; again does no harm.
+create function ordak.schedule_sync() returns boolean
+language plpgsql set search_path = '' as $$
 begin
-  if (select count(*) from pg_available_extensions where name in ('pg_cron', 'pg_net', 'supabase_vault')) < 3 then
-    raise notice 'without pg_cron, pg_net and supabase_vault nothing here calls the sync worker';
-    return;
+  -- pg_cron is made in one database of a server, and only where the server has loaded it.
+  if current_setting('cron.database_name', true) is distinct from current_database()::text
+    or (select count(*) from pg_available_extensions where name in ('pg_cron', 'pg_net', 'supabase_vault')) < 3 then
+    raise notice 'without pg_cron in this database, pg_net and supabase_vault nothing here calls the sync worker';
+    return false;
   end if;
   create extension if not exists pg_cron;
-  create extension if not exists pg_net;
+  create extension if not exists pg_net with schema extensions;
   create extension if not exists supabase_vault;
   perform cron.schedule('ordak-sync', '10 seconds', 'select ordak.call_sync_worker()');
-  -- pg_cron keeps a row of every run for ever.
+  -- pg_cron keeps a row of every run for ever; one has no end where the server was lost meanwhile. Those of other jobs
+  -- stay.
   perform cron.schedule('ordak-sync-log', '17 3 * * *',
-    'delete from cron.job_run_details where end_time < now() - interval ''7 days''');
+    'delete from cron.job_run_details as d using cron.job as j
+     where j.jobid = d.jobid and j.jobname in (''ordak-sync'', ''ordak-sync-log'')
+       and coalesce(d.end_time, d.start_time, ''-infinity'') < now() - interval ''7 days''');
+  return true;
 end
 $$;
+
+select ordak.schedule_sync();

@@ -53,6 +53,46 @@ fn the_worker_takes_what_the_database_signs_and_nothing_else() {
 }
 
 #[test]
+fn the_worker_takes_what_the_job_has_pg_net_send() {
+    run(async {
+        let stack = &shared().stack;
+        let client = database(stack).await;
+        // As Vault's view and pg_net's function are, by their documentation: a body is sent as the text of its jsonb.
+        let sql = format!(
+            "begin; create schema vault; create schema net;
+             create view vault.decrypted_secrets as
+             select * from (values ('ordak_project_url', '{}'), ('ordak_signing_secret', '{}'))
+                           as s (name, decrypted_secret);
+             create table net.sent (url text, headers text, body text, timeout int);
+             create function net.http_post(url text, body jsonb default '{{}}', params jsonb default '{{}}',
+                                           headers jsonb default '{{\"Content-Type\": \"application/json\"}}',
+                                           timeout_milliseconds int default 5000) returns bigint language sql
+             as $$ insert into net.sent values (url, headers::text, body::text, timeout_milliseconds) returning 1 $$;
+             select ordak.call_sync_worker()",
+            stack.url(),
+            stack.keys.signing_secret
+        );
+        client.batch_execute(&sql).await.unwrap();
+        let row = client.query_one("select * from net.sent", &[]).await.unwrap();
+        client.batch_execute("rollback").await.unwrap();
+        let headers: Value = serde_json::from_str(row.get("headers")).unwrap();
+        // pg_net refuses another.
+        assert_eq!(headers["content-type"], "application/json");
+        assert_eq!(row.get::<_, i32>("timeout"), 15_000);
+        assert!(send(row.get("url"), &headers, row.get("body")).await.starts_with("202"));
+    });
+}
+
+#[test]
+fn where_pg_cron_is_missing_setting_it_up_says_so() {
+    run(async {
+        let client = database(&shared().stack).await;
+        let made: bool = client.query_one("select ordak.schedule_sync()", &[]).await.unwrap().get(0);
+        assert!(!made, "this Postgres has no pg_cron");
+    });
+}
+
+#[test]
 fn without_its_secrets_the_job_says_which_are_missing() {
     run(async {
         let client = database(&shared().stack).await;
