@@ -242,7 +242,8 @@ $$;
 
 
 -- take_back: puts on the shelf again what customers brought back, once for each line of a refund: pieces of what was
--- sold itself, never of what it was made of, and no more than have left.
+-- sold itself, never of what it was made of, and no more than have left beyond what is still wanted: of an order that
+-- came with its refund in it, what was brought back has never left here.
 create function ordak.take_back(v_order ordak.orders) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -256,11 +257,11 @@ begin
     insert into ordak.stock_moves (item, delta, reason, reference, refund_line)
     select u.item, least(v_refund.quantity, u.pieces - b.pieces), 'refund', v_order.order_id, v_refund.refund_line_id
     from (
-      select r.item, count(*) as pieces
+      select r.item, count(*) - case when v_order.cancelled_at is null then l.wanted else 0 end as pieces
       from ordak.order_lines as l
       join ordak.reservations as r on r.line_key = l.id and r.own and r.state = 'consumed'
       where l.order_key = v_order.id and l.line_id = v_refund.line_id
-      group by r.item
+      group by r.item, l.wanted
     ) as u
     cross join lateral (
       select coalesce(sum(m.delta), 0) as pieces

@@ -53,9 +53,11 @@ union all
 select 'active tasks are not the cakes that are wanted', o.order_id
 from ordak.orders as o
 where not o.pos and o.cancelled_at is null and not 'too_many_begun' = any (o.flags)
-  and (select count(*) from ordak.tasks as t where t.order_key = o.id and t.withdrawn_at is null
-    and t.stage <> 'Complete')
-      > (select coalesce(sum(l.wanted), 0) from ordak.order_lines as l where l.order_key = o.id and l.kind = 'cake')
+  -- What is complete stays, also where it is wanted no more.
+  and (select coalesce(sum(l.wanted), 0) from ordak.order_lines as l where l.order_key = o.id and l.kind = 'cake')
+      not between (select count(*) from ordak.tasks as t
+                   where t.order_key = o.id and t.withdrawn_at is null and t.stage <> 'Complete')
+              and (select count(*) from ordak.tasks as t where t.order_key = o.id and t.withdrawn_at is null)
 union all
 -- Both sides in one list: a join would need an index on the lines' ids, or compare each with each.
 select 'sold is not what the line says', format('%s %s', s.store, max(s.order_id))
