@@ -193,7 +193,7 @@ begin
   with failed as (
     update ordak.work_queue as w
     set attempts = w.attempts + 1, state = d.state, last_error = coalesce(left(f.error, 500), 'unknown'),
-        died_at = case d.state when 'dead' then now() end, run_at = now() + ordak.backoff(w.attempts + 1),
+        died_at = case d.state when 'dead' then now() end, run_at = clock_timestamp() + ordak.backoff(w.attempts + 1),
         lease_token = null, lease_until = null
     from ordak.work_queue as o
     join unnest(keys, errors) as f (key, error) on f.key = o.key
@@ -247,7 +247,7 @@ begin
     from ordak.work_queue as w where w.lease_token = token;
     return;
   end if;
-  select now() + ordak.backoff(max(w.losses + w.attempts) + 1) into v_run_at
+  select clock_timestamp() + ordak.backoff(max(w.losses + w.attempts) + 1) into v_run_at
   from ordak.work_queue as w where w.lease_token = token;
   update ordak.work_queue as w
   set state = 'ready', lease_token = null, lease_until = null, last_error = left(reason, 500), run_at = v_run_at,
