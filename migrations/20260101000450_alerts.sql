@@ -25,9 +25,10 @@ create table ordak.alerts (
 );
 create unique index alerts_open_key on ordak.alerts (kind, coalesce(store, ''), subject) where resolved_at is null;
 create index alerts_store_fkey_idx on ordak.alerts (store);
--- What concerns all stores is a store of its own here.
-create index alerts_store_idx on ordak.alerts (coalesce(store, ''), id);
-create index alerts_open_idx on ordak.alerts (coalesce(store, ''), id) where resolved_at is null;
+-- What concerns all stores is a store of its own here. The newest first, and by nothing that another index has: by that all
+-- alerts might be read where a store has few.
+create index alerts_store_idx on ordak.alerts (coalesce(store, ''), (-id));
+create index alerts_open_idx on ordak.alerts (coalesce(store, ''), (-id)) where resolved_at is null;
 -- What is still to be told: what was over before anybody was told of it is not.
 create index alerts_unsent_idx on ordak.alerts (id)
   where (sent_at is null and resolved_at is null or sent_at is not null and resolved_at is not null)

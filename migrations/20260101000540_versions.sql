@@ -1,10 +1,18 @@
 -- Versions: an order as it is written first, and what a newer or an older word of Shopify's makes of it.
 
--- content_sha256: a hash of an order in normal form, but for its number, which we may have to change: two bodies of one
--- version that say the same are one.
+-- content_sha256: a hash of what an order in normal form says: two bodies of one version that say the same are one,
+-- though one was delivered and the other fetched, which write times and amounts otherwise. Without its number, which we
+-- may have to change, and without what is kept whatever the version.
 create function ordak.content_sha256(content jsonb) returns bytea
-language sql immutable set search_path = '' as $$
-  select sha256(convert_to((content - 'number')::text, 'UTF8'))
+language sql stable set search_path = '' as $$
+  select sha256(convert_to((
+    content - '{number,placed_at,updated_at,shop_host,refund_lines}'::text[]
+    || jsonb_build_object(
+      'cancelled_at', extract(epoch from (content ->> 'cancelled_at')::timestamptz),
+      'total_amount', trim_scale((content ->> 'total_amount')::numeric),
+      'lines', (
+        select jsonb_agg(l.line || jsonb_build_object('price', trim_scale((l.line ->> 'price')::numeric)) order by l.place)
+        from jsonb_array_elements(content -> 'lines') with ordinality as l (line, place))))::text, 'UTF8'))
 $$;
 
 
@@ -151,7 +159,7 @@ begin
     select from jsonb_array_elements(content -> 'lines') as b (line) where (b.line ->> 'line_id')::bigint = l.line_id);
   perform ordak.put_lines(v_order, content -> 'lines', proven);
   if v_old.content_sha256 is null and v_order.number <> (content ->> 'number')::bigint then
-    perform ordak.flag(v_order.id, 'number_taken', true);
+    v_order := ordak.take_own_number(v_order, (content ->> 'number')::bigint, proven);
   end if;
   -- A ticket shows these too.
   if (v_old.due_date, v_old.customer_name, v_old.delivery_method) is distinct from
@@ -211,8 +219,8 @@ end
 $$;
 
 
--- renumber: gives an order that nobody has begun another number, and its tasks with it. Whoever knew it by the old one
--- must be told, hence the flag; and an edit of what was read under the old number fails.
+-- renumber: gives an order that nobody has begun another number, and its tasks with it. An edit of what was read under the
+-- old number fails.
 create function ordak.renumber(v_order ordak.orders, letter text, number bigint) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -220,7 +228,6 @@ begin
   update ordak.tasks as t
   set number = letter || renumber.number || substr(t.number, length(letter || v_order.number) + 1)
   where t.order_key = v_order.id;
-  perform ordak.flag(v_order.id, 'number_taken', true);
   perform ordak.audit(null, v_order.store, 'renumber', v_order.order_id,
                       jsonb_build_object('number', v_order.number), jsonb_build_object('number', renumber.number));
 end
@@ -251,7 +258,39 @@ begin
     return v_next;
   end if;
   perform ordak.renumber(v_holder, store.letter, v_next);
+  -- Whoever knew it by the old one must be told.
+  perform ordak.flag(v_holder.id, 'number_taken', true);
   return number;
+end
+$$;
+
+
+-- take_own_number: gives an order that a partner told us of, by another number or none, the one that Shopify has told its
+-- customer; where it cannot have that, or the kitchen has begun it, it is flagged.
+create function ordak.take_own_number(v_order ordak.orders, number bigint, proven boolean) returns ordak.orders
+language plpgsql set search_path = '' as $$
+declare
+  v_store ordak.stores;
+  v_taken boolean := true;
+begin
+  select * into strict v_store from ordak.stores as s where s.code = v_order.store;
+  if not exists (select from ordak.tasks as t where t.order_key = v_order.id and ordak.is_started(t)) then
+    begin
+      v_taken := ordak.free_number(v_store, number, proven) <> number;
+      -- By a statement of its own: the one before does not see what it gave away itself.
+      v_taken := v_taken or exists (
+        select from ordak.orders as o where (o.store, o.number) = (v_store.code, take_own_number.number));
+      if not v_taken then
+        perform ordak.renumber(v_order, v_store.letter, number);
+      end if;
+    exception when unique_violation then
+      -- Somebody is given it at this instant.
+      v_taken := true;
+    end;
+  end if;
+  perform ordak.flag(v_order.id, 'number_taken', v_taken);
+  select * into strict v_order from ordak.orders as o where o.id = v_order.id;
+  return v_order;
 end
 $$;
 

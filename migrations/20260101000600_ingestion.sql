@@ -15,8 +15,10 @@ create table ordak.dead_letters (
   body_sha256 bytea       not null,
   -- What the function had made of the body, where it could read it.
   content     jsonb,
-  -- When it came last.
-  received_at timestamptz not null default now(),
+  -- Shopify's id of the order that it is about, where it names one: it can be fetched, whether or not the body can be read.
+  shopify_order_id bigint,
+  -- When it came last. By the clock: several of one transaction would else be one place in the list.
+  received_at timestamptz not null default clock_timestamp(),
   replayed_at timestamptz,
 
   constraint dead_letters_letter_id_key unique (letter_id),
@@ -366,12 +368,30 @@ example   {"delivery": {}, "content": "ignored"}
 $$;
 
 
+-- order_named: Shopify's id of the order that a body is about, of which nothing is known but that it could not be taken;
+-- null where it names none, or is no JSON.
+create function ordak.order_named(topic text, body bytea) returns bigint
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_body jsonb;
+begin
+  v_body := convert_from(body, 'UTF8')::jsonb;
+  return coalesce(
+    v_body #>> '{order_edit,order_id}', v_body ->> 'order_id', v_body #>> '{order,shopify_order_id}',
+    case when topic = 'sync/order' or topic like 'orders/%'
+              or v_body ->> 'admin_graphql_api_id' like 'gid://shopify/Order/%' then v_body ->> 'id' end)::bigint;
+exception when data_exception or program_limit_exceeded then
+  return null;
+end
+$$;
+
+
 -- keep_letter: keeps what cannot be taken as a dead letter, once for each body, and answers with its id.
 create function ordak.keep_letter(store text, topic text, reason text, body bytea, content jsonb) returns bigint
 language sql set search_path = '' as $$
-  insert into ordak.dead_letters as l (store, topic, reason, body, body_sha256, content)
+  insert into ordak.dead_letters as l (store, topic, reason, body, body_sha256, content, shopify_order_id)
   values (keep_letter.store, left(keep_letter.topic, 100), left(keep_letter.reason, 1000), keep_letter.body,
-          sha256(keep_letter.body), keep_letter.content)
+          sha256(keep_letter.body), keep_letter.content, ordak.order_named(keep_letter.topic, keep_letter.body))
   -- Its reason may be another by now, and its body purged: the newest is the one that still holds.
   on conflict on constraint dead_letters_body_key do update set
     reason = excluded.reason, body = excluded.body, content = excluded.content, received_at = excluded.received_at,

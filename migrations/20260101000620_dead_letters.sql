@@ -6,18 +6,18 @@ create type api.dead_letter as (
   topic       text,
   reason      text,
   bytes       int,
-  readable    boolean,
+  replayable  boolean,
   received_at timestamptz,
   replayed_at timestamptz
 );
-comment on type api.dead_letter is 'A delivery that could not be taken; readable says whether it can be replayed';
+comment on type api.dead_letter is 'A delivery that could not be taken; replayable says whether it can be';
 
 
 -- letter_of: a dead letter as Admins see it, without its body.
 create function ordak.letter_of(letter ordak.dead_letters) returns api.dead_letter
 language sql immutable set search_path = '' as $$
-  select (letter.letter_id, letter.store, letter.topic, letter.reason, length(letter.body), letter.content is not null,
-          letter.received_at, letter.replayed_at)::api.dead_letter
+  select (letter.letter_id, letter.store, letter.topic, letter.reason, length(letter.body),
+          num_nonnulls(letter.content, letter.shopify_order_id) > 0, letter.received_at, letter.replayed_at)::api.dead_letter
 $$;
 
 
@@ -98,12 +98,23 @@ example    {"letter_id": "6f1c1d5e-5f0b-4c55-9d6c-0c6f6c0f1a01"}
 $$;
 
 
--- retake: takes what a dead letter says. Raises ORD004 and ORD005 where it still cannot be taken.
+-- retake: takes what a dead letter says; where that could not be read, has the order fetched that it is about. Raises ORD004
+-- and ORD005 where it still cannot be taken.
 create function ordak.retake(letter ordak.dead_letters, out outcome text, out order_key bigint)
 language plpgsql set search_path = '' as $$
 declare
   v_store ordak.stores;
 begin
+  if letter.content is null then
+    if letter.shopify_order_id is null then
+      perform ordak.fail('ORD004', 'expected a body that can be read, but found '
+                         || case when letter.body is null then 'one that is purged' else letter.reason end,
+                         'have Shopify send it again, or take the order by hand');
+    end if;
+    perform ordak.mark('refetch_order', letter.store, letter.shopify_order_id::text);
+    outcome := 'recorded';
+    return;
+  end if;
   select * into strict v_store from ordak.stores as s where s.code = letter.store;
   -- An Admin has looked at it, which is what proves that the store is right.
   select * into outcome, order_key from ordak.take(v_store, letter.content, true, null);
@@ -130,10 +141,6 @@ begin
   v_letter := ordak.dead_letter(v_me, letter_id);
   if v_letter.replayed_at is not null then
     return (false, 'skipped', null, ordak.letter_of(v_letter))::api.replayed;
-  elsif v_letter.content is null then
-    perform ordak.fail('ORD004', 'expected a body that can be read, but found '
-                       || case when v_letter.body is null then 'one that is purged' else v_letter.reason end,
-                       'have Shopify send it again, or take the order by hand');
   end if;
   select * into v_status, v_key from ordak.retake(v_letter);
   -- By a statement of its own: the one before does not see what it made itself.
@@ -147,13 +154,14 @@ $$;
 grant execute on function api.replay_dead_letter(uuid) to authenticated;
 comment on function api.replay_dead_letter(uuid) is $$
 Takes a dead letter after all, once its cause is gone: the store's row is right, or an Admin has found that the order is
-the store's. Where another order of Shopify's has its number, that cannot pass: take this one by hand under another. Works
-also while writing is paused.
+the store's. Where another order of Shopify's has its number, that cannot pass: take this one by hand under another. What
+could not be read, or is purged, is fetched from Shopify as it is now, if it names its order; what still cannot be taken then
+is a dead letter of topic sync/order. Works also while writing is paused.
 
 letter_id  which one, see list_dead_letters
-returns    what became of it; changed is false where it was replayed before
-raises     AUTH001; AUTH002 not an Admin of its store; ORD001; ORD004 its body cannot be read, or never be stored;
-           ORD005 the cause is still there
+returns    what became of it; status is recorded where it will be fetched; changed is false where it was replayed before
+raises     AUTH001; AUTH002 not an Admin of its store; ORD001; ORD004 its body cannot be read and names no order, or can
+           never be stored; ORD005 the cause is still there
 role       Admin
 example    {"letter_id": "6f1c1d5e-5f0b-4c55-9d6c-0c6f6c0f1a01"}
 $$;

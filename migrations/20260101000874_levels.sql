@@ -52,7 +52,7 @@ $$;
 -- happened in the same one, a sale is taken to be in the level and a refund not (see refund_margin), which can only make
 -- Shopify show too little. A drift is nothing that happened there.
 --
--- effects_through  the last effect when it was read: pushes of later ones came after it; null where only the time is known
+-- effects_through  the last effect when it was read: pushes of later ones came after it
 create function ordak.after_read(listing bigint, read_at timestamptz, effects_through bigint) returns bigint
 language plpgsql stable set search_path = '' as $$
 begin
@@ -64,7 +64,7 @@ begin
       and case e.kind
       when 'sold'   then e.shopify_at > after_read.read_at
       when 'refund' then e.shopify_at >= after_read.read_at - ordak.refund_margin()
-      when 'push'   then coalesce(e.id > after_read.effects_through, e.shopify_at > after_read.read_at)
+      when 'push'   then e.id > after_read.effects_through
       else false end);
 end
 $$;
@@ -90,36 +90,32 @@ $$;
 
 
 -- take_level_read: what follows from a level that was read: the listing is based, its drift healed, or a person told.
--- False where a later level was read before, where nobody keeps what Shopify must show, for the store's stock is not
--- counted, and where a person decides.
+-- Nothing where a later level was read before, or where nobody keeps what Shopify must show, for the store's stock is not
+-- counted.
 --
--- threshold        how far Shopify may show too much before a person decides; null for any
+-- threshold        how far Shopify may show too much before a person decides
 -- set_aside        how many pieces Shopify keeps there as damaged, reserved, safety stock or for quality control
 -- effects_through  see after_read
 create function ordak.take_level_read(
-  listing_id bigint, level bigint, read_at timestamptz, threshold bigint, set_aside bigint,
-  effects_through bigint default null
-) returns boolean
+  listing_id bigint, level bigint, read_at timestamptz, threshold bigint, set_aside bigint, effects_through bigint
+) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_listing ordak.listings;
   v_drift   bigint;
 begin
-  select * into v_listing from ordak.listings as g where g.id = listing_id for no key update;
-  if not found then
-    perform ordak.fail('INV002', 'expected the id of a listing, but found another', 'see list_listings');
-  elsif read_at <= v_listing.based_at or not ordak.is_tracked(v_listing.store) then
-    return false;
+  select * into strict v_listing from ordak.listings as g where g.id = listing_id for no key update;
+  if read_at <= v_listing.based_at or not ordak.is_tracked(v_listing.store) then
+    return;
   end if;
   v_drift := level - v_listing.expected + ordak.after_read(listing_id, read_at, effects_through);
   if v_listing.based_at is not null and (v_drift > threshold or v_drift <> 0 and set_aside > 0) then
     perform ordak.alert('stock_drift', v_listing.store, listing_id::text,
       format('Shopify shows %s more than it should: find out why, then call rebase_listing', v_drift));
-    return false;
+    return;
   end if;
   perform ordak.rebase(v_listing, level, v_drift, read_at);
   perform ordak.resolve_alert(k, v_listing.store, listing_id::text) from unnest('{stock_drift,listing_refused}'::text[]) as k;
-  return true;
 end
 $$;
 

@@ -26,31 +26,39 @@ $$;
 
 
 -- What is low, as low_stock lists it.
-create index items_low_idx on ordak.items ((minimum - on_hand) desc, sku)
+create index items_low_idx on ordak.items ((on_hand - minimum), sku)
   where active and tracked and (on_hand < minimum or on_hand <= 0);
 
 
-create function api.low_stock(kind text default null, page_size int default 50) returns setof api.item
+create function api.low_stock(kind text default null, after text default null, page_size int default 50)
+returns setof api.item
 language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_after ordak.items;
 begin
   perform ordak.require_staff('Staff');
   perform ordak.check_page(page_size);
+  if after is not null then
+    v_after := ordak.find_item(after);
+  end if;
   return query
     select f.* from ordak.items as i cross join lateral ordak.item_of(i) as f
     where i.active and i.tracked and (i.on_hand < i.minimum or i.on_hand <= 0)
       and (low_stock.kind is null or i.kind = low_stock.kind)
-    order by i.minimum - i.on_hand desc, i.sku
+      and (i.on_hand - i.minimum, i.sku) > (coalesce(v_after.on_hand - v_after.minimum, '-infinity'), coalesce(after, ''))
+    order by i.on_hand - i.minimum, i.sku
     limit page_size;
 end
 $$;
-grant execute on function api.low_stock(text, int) to authenticated;
-comment on function api.low_stock(text, int) is $$
+grant execute on function api.low_stock(text, text, int) to authenticated;
+comment on function api.low_stock(text, text, int) is $$
 Items of which there is less than their minimum, or nothing.
 
 kind       component, accessory, topper or product; left out for all
+after      only those after this SKU, the last one of the page before, by what there is of it now
 page_size  1 to 200
 returns    them, what is furthest below its minimum first
-raises     AUTH001; VAL001
+raises     AUTH001; VAL001; INV002 no item has the SKU in after
 role       Staff
 example    {"kind": "accessory"}
 $$;
@@ -90,6 +98,11 @@ begin
   v_me := ordak.require_staff('Staff', store);
   perform ordak.check_store(store);
   perform ordak.check_page(page_size);
+  -- An order that was given another number meanwhile must not end the list.
+  if after is not null and not exists (select from ordak.orders as o where o.order_id = after) then
+    perform ordak.fail('VAL001', 'expected the order_id of the last order of a page, but found another',
+                       'begin with the first page again');
+  end if;
   return query select b.* from ordak.blocked_orders(coalesce(store, v_me.store), after, page_size) as b;
 end
 $$;

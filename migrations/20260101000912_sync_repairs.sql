@@ -26,8 +26,9 @@ begin
   return query
     select w.id, w.topic, w.store, w.key, i.sku, w.last_error, w.attempts, w.died_at
     from ordak.work_queue as w
-    left join ordak.listings as g on w.topic in ('inventory_push', 'base_listing') and g.id::text = w.key
-    left join ordak.items as i on i.id = g.item or w.topic = 'find_listing' and i.id::text = w.key
+    left join ordak.listings as g
+      on g.id = case when w.topic in ('inventory_push', 'base_listing') then w.key::bigint end
+    left join ordak.items as i on i.id = coalesce(g.item, case w.topic when 'find_listing' then w.key::bigint end)
     where w.state = 'dead' and w.store = coalesce(list_failed_sync.store, v_me.store, w.store)
       and w.topic = coalesce(list_failed_sync.topic, w.topic) and w.id < coalesce(before, 9223372036854775807)
     order by w.id desc

@@ -379,9 +379,9 @@ begin
     -- Each store's newest by its index: of all of them together most might be of another.
     cross join lateral (
       select * from ordak.alerts as p
-      where coalesce(p.store, '') = s.code and p.id < coalesce(before, 9223372036854775807)
+      where coalesce(p.store, '') = s.code and -p.id > -coalesce(before, 9223372036854775807)
         and (open is null or (p.resolved_at is null) = open)
-      order by p.id desc limit page_size
+      order by -p.id limit page_size
     ) as a
     order by a.id desc
     limit page_size;

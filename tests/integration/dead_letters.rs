@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use xtask::stack::order::Order;
 use xtask::stack::shopify::Webhook;
 
-use crate::ingestion::{deliver, own_store, update};
+use crate::ingestion::{deliver, update};
 use crate::support::*;
 
 /// The newest dead letter of a store, as an Admin of all stores sees it.
@@ -15,7 +15,7 @@ async fn newest(store: &str) -> Value {
 
 /// A store of a test's own with a letter whose cause can go: the body names the shop by another domain.
 async fn letter_with_a_cause(code: &str, letter: &str) -> Value {
-    let shop_domain = own_store(code, letter).await;
+    let shop_domain = add_store(code, letter).await;
     let body = json!({"myshopify_domain": format!("{code}-new.myshopify.com")});
     assert_eq!(deliver("app/uninstalled", &shop_domain, &body).await.said(), "200 rejected");
     newest(code).await
@@ -25,7 +25,7 @@ async fn letter_with_a_cause(code: &str, letter: &str) -> Value {
 fn admins_read_the_letters_of_their_stores_and_nobody_else_does() {
     run(async {
         let letter = letter_with_a_cause("halva", "H").await;
-        let shown = ["store", "topic", "readable", "replayed_at"].map(|field| &letter[field]);
+        let shown = ["store", "topic", "replayable", "replayed_at"].map(|field| &letter[field]);
         assert_eq!(json!(shown), json!(["halva", "app/uninstalled", true, null]));
         assert!(letter["bytes"].as_i64() > Some(20) && letter["reason"].as_str().unwrap().contains("halva"));
         let name = json!({"letter_id": letter["letter_id"]});
@@ -102,12 +102,12 @@ fn an_order_that_an_admin_finds_to_be_the_stores_is_taken_from_its_letter() {
 #[test]
 fn a_letter_that_cannot_be_read_is_for_a_person_alone() {
     run(async {
-        let shop_domain = own_store("iced", "I").await;
+        let shop_domain = add_store("iced", "I").await;
         let webhook = Webhook::new("orders/create", &shop_domain, Value::Null);
         let answer = send_raw(&shared().webhooks(Host::Deno), &webhook, b"{\"id\": iced").await;
         assert_eq!(answer.said(), "200 rejected");
         let letter = newest("iced").await;
-        assert_eq!(letter["readable"], false);
+        assert_eq!(letter["replayable"], false);
         let admin = Person::staff("Admin", Some("iced")).await;
         let answer = admin.rpc("replay_dead_letter", json!({"letter_id": letter["letter_id"]})).await;
         assert_eq!(answer.said(), "422 ORD004");

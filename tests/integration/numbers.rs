@@ -1,7 +1,7 @@
 //! Numbers of orders: whose a number is where a person or a partner has given it before Shopify's order came.
 
 use serde_json::{Value, json};
-use xtask::stack::order::Order;
+use xtask::stack::order::{Line, Order};
 use xtask::stack::shopify::Webhook;
 
 use crate::support::*;
@@ -135,5 +135,57 @@ fn tickets_that_are_printed_keep_their_number_and_shopifys_order_is_flagged() {
             assert_eq!(supervisor.does("dismiss_flag", dismiss.clone()).await["changed"], changed);
         }
         assert!(!flags().await.as_array().unwrap().contains(&json!("number_taken")));
+    });
+}
+
+/// A partner's order of one of Shopify's, of which it does not know the number.
+async fn told(order: &Order) -> String {
+    let body = json!({
+        "store": "bannos", "customer_name": "M.", "due_date": "2027-03-14", "shopify_order_id": order.id,
+        "products": [{"title": "Vanilla Bliss Cake", "quantity": 2}],
+    });
+    let body = serde_json::to_vec(&body).unwrap();
+    let headers =
+        partner_headers(&shared().stack.keys.orders_secret, &format!("own-{}", order.number), &body);
+    let answer = send_with(&shared().orders(Host::Deno), &headers, &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body["order_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_a_partner_told_of_has_shopifys_number_as_soon_as_that_is_known() {
+    run(async {
+        let supervisor = Person::staff("Supervisor", Some("bannos")).await;
+        let order =
+            Order::new(BANNOS, number()).lines(vec![Line::new("Vanilla Bliss Cake", "Medium / Vanilla", 2)]);
+        assert!(told(&order).await.starts_with("bannos-9000"), "the store's, until then");
+        // Somebody has taken an order by hand under its number: Shopify has told its customer, so that one gives way.
+        by_hand(&supervisor, order.number).await;
+        let answer = send(&shared().webhooks(Host::Deno), &create(&order)).await;
+        let own = format!("bannos-{}", order.number);
+        assert_eq!((answer.said(), &answer.body["order_id"]), ("200 updated".to_owned(), &json!(own)));
+        let whole = supervisor.does("get_order", json!({"order_id": own})).await;
+        assert_eq!(whole["order"]["flags"], json!([]));
+        let tasks: Vec<_> =
+            whole["tasks"].as_array().unwrap().iter().map(|task| task["task_number"].clone()).collect();
+        assert_eq!(tasks, ["A", "B"].map(|letter| format!("B{}-{letter}", order.number)));
+        assert_eq!(of_customer(&supervisor, order.number).await["flags"], json!(["number_taken"]));
+        assert_eq!(told(&order).await, own, "the partner's request again");
+    });
+}
+
+#[test]
+fn what_a_partner_told_of_keeps_its_number_once_it_is_printed_and_is_flagged() {
+    run(async {
+        let supervisor = Person::staff("Supervisor", Some("bannos")).await;
+        let order =
+            Order::new(BANNOS, number()).lines(vec![Line::new("Vanilla Bliss Cake", "Medium / Vanilla", 2)]);
+        let first = told(&order).await;
+        let whole = supervisor.does("get_order", json!({"order_id": first})).await;
+        supervisor.does("print_ticket", json!({"task_number": whole["tasks"][0]["task_number"]})).await;
+        let answer = send(&shared().webhooks(Host::Deno), &create(&order)).await;
+        assert_eq!((answer.said(), &answer.body["order_id"]), ("200 updated".to_owned(), &json!(first)));
+        let row = supervisor.read(&format!("orders?order_id=eq.{first}")).await;
+        assert!(row.body[0]["flags"].as_array().unwrap().contains(&json!("number_taken")), "{row:?}");
     });
 }

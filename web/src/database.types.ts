@@ -137,11 +137,6 @@ export type Database = {
         Args: { staff_id: string; task_numbers: string[] };
         Returns: Database["api"]["CompositeTypes"]["assigned"];
       };
-      /** Has a listing start from a level that was read at Shopify, after all orders up to then were ingested. */
-      base_listing: {
-        Args: { level: number; listing_id: number; read_at: string };
-        Returns: Database["api"]["CompositeTypes"]["listing_change"];
-      };
       /** Has a worker work for the stores that have something to do and nobody who does it. Those that are stopped, or wait after an error, are left out. */
       begin_sync: {
         Args: { stores: string[]; trigger: string };
@@ -359,7 +354,7 @@ export type Database = {
       };
       /** Items of which there is less than their minimum, or nothing. */
       low_stock: {
-        Args: { kind?: string | null; page_size?: number };
+        Args: { after?: string | null; kind?: string | null; page_size?: number };
         Returns: Database["api"]["CompositeTypes"]["item"][];
       };
       /** Who the caller is to us. */
@@ -412,11 +407,6 @@ export type Database = {
         Args: { sku?: string | null };
         Returns: number;
       };
-      /** Compares a level that was read at Shopify with what it must show. The difference is recorded and owed back; where Shopify shows too much by more than the threshold, or keeps pieces aside, an alert asks a person instead. */
-      record_drift: {
-        Args: { level: number; listing_id: number; read_at: string; set_aside?: number; threshold?: number };
-        Returns: Database["api"]["CompositeTypes"]["listing_change"];
-      };
       /** Asks to be let in, for somebody who has just signed up; an Admin approves. */
       register: {
         Args: { full_name: string; phone?: string | null; store?: string | null };
@@ -437,7 +427,7 @@ export type Database = {
         Args: { order_id: string };
         Returns: Database["api"]["CompositeTypes"]["order_change"];
       };
-      /** Takes a dead letter after all, once its cause is gone: the store's row is right, or an Admin has found that the order is the store's. Where another order of Shopify's has its number, that cannot pass: take this one by hand under another. Works also while writing is paused. */
+      /** Takes a dead letter after all, once its cause is gone: the store's row is right, or an Admin has found that the order is the store's. Where another order of Shopify's has its number, that cannot pass: take this one by hand under another. What could not be read, or is purged, is fetched from Shopify as it is now, if it names its order; what still cannot be taken then is a dead letter of topic sync/order. Works also while writing is paused. */
       replay_dead_letter: {
         Args: { letter_id: string };
         Returns: Database["api"]["CompositeTypes"]["replayed"];
@@ -668,14 +658,14 @@ export type Database = {
         orders: number | null;
         revenue: number | null;
       };
-      /** A delivery that could not be taken; readable says whether it can be replayed */
+      /** A delivery that could not be taken; replayable says whether it can be */
       dead_letter: {
         letter_id: string | null;
         store: string | null;
         topic: string | null;
         reason: string | null;
         bytes: number | null;
-        readable: boolean | null;
+        replayable: boolean | null;
         received_at: string | null;
         replayed_at: string | null;
       };
