@@ -9,6 +9,7 @@ use xtask::stack::Stack;
 use xtask::stack::order::Order;
 use xtask::stack::slack::Fault;
 
+use crate::support::cumquat::cumquat;
 use crate::support::*;
 
 /// Whatever the time is: it is between 12:00 and 13:00 at Bannos, which opened at 8:00, has just got an order, and works
@@ -415,6 +416,8 @@ fn supervisors_read_the_alerts_of_their_stores_and_those_of_all() {
 #[test]
 fn an_admin_of_all_stores_says_from_when_on_people_are_told() {
     run(async {
+        // There is one set of these settings, which tests of that store change too.
+        let _alone = cumquat().await;
         for (role, store) in [("Staff", None), ("Supervisor", None), ("Admin", Some("bannos"))] {
             let person = Person::staff(role, store).await;
             let save = json!({"settings": {"alert_error_calls": 25}});
@@ -450,6 +453,7 @@ fn an_admin_of_all_stores_says_from_when_on_people_are_told() {
 #[test]
 fn a_limit_that_cannot_be_is_refused_by_name() {
     run(async {
+        let _alone = cumquat().await;
         let admin = Person::staff("Admin", None).await;
         let before = admin.does("get_sync_settings", json!({})).await;
         let wrong = [

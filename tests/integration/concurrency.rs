@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::lifecycle::{Crew, STAGES, outcome, start_shift};
+use crate::support::dice::Dice;
 use crate::support::*;
 
 /// One event of a task, with what the task was afterwards.
@@ -295,28 +296,18 @@ fn many_orders_are_locked_in_one_order_whatever_order_they_are_named_in() {
     });
 }
 
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
 impl Dice {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % most as u64).unwrap()
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
+    fn one_of<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.roll(from.len())]
     }
 
     /// Any call, as often as it happens in a kitchen where much goes wrong.
     fn call(&mut self, orders: &[(String, Vec<String>)], staff: &[&Person]) -> (&'static str, Value) {
-        let (order, tasks) = self.pick(orders);
-        let (task, person) = (self.pick(tasks), self.pick(staff));
-        let (stage, any) = (self.pick(&STAGES[..4]), self.pick(&STAGES));
-        let location = self.pick(&[Some("Store Fridge"), Some("Store Freezer"), None]);
-        match self.below(1000) {
+        let (order, tasks) = self.one_of(orders);
+        let (task, person) = (self.one_of(tasks), self.one_of(staff));
+        let (stage, any) = (self.one_of(&STAGES[..4]), self.one_of(&STAGES));
+        let location = self.one_of(&[Some("Store Fridge"), Some("Store Freezer"), None]);
+        match self.roll(1000) {
             0..80 => ("print_ticket", json!({"task_number": task})),
             80..200 => ("start_stage", json!({"task_number": task, "stage": stage})),
             200..410 => ("complete_stage", json!({"task_number": task, "stage": stage})),
@@ -325,25 +316,25 @@ impl Dice {
                 ("create_manual_order", json!({"store": "bannos", "customer_name": "Ada", "cakes": cakes}))
             }
             420..435 => {
-                let changes = json!({"notes": format!("number {}", self.below(100)), "due_date": null});
-                ("edit_order", json!({"order_id": order, "version": 1 + self.below(3), "changes": changes}))
+                let changes = json!({"notes": format!("number {}", self.roll(100)), "due_date": null});
+                ("edit_order", json!({"order_id": order, "version": 1 + self.roll(3), "changes": changes}))
             }
             435..450 => {
-                let changes = json!({"cake_writing": format!("number {}", self.below(100))});
-                ("edit_task", json!({"task_number": task, "version": 1 + self.below(3), "changes": changes}))
+                let changes = json!({"cake_writing": format!("number {}", self.roll(100))});
+                ("edit_task", json!({"task_number": task, "version": 1 + self.roll(3), "changes": changes}))
             }
             450..530 => ("return_to_decorating", json!({"task_number": task, "reason": "spelling"})),
             530..600 => ("move_to_stage", json!({"task_number": task, "stage": any, "reason": "it fell"})),
             600..700 => ("assign", json!({"task_number": task, "staff_id": person.id})),
             700..740 => {
-                let many: Vec<_> = (0..10).flat_map(|_| self.pick(orders).1.clone()).collect();
+                let many: Vec<_> = (0..10).flat_map(|_| self.one_of(orders).1.clone()).collect();
                 ("assign_many", json!({"task_numbers": many, "staff_id": person.id}))
             }
             740..780 => ("unassign", json!({"task_number": task})),
             780..880 => ("set_storage", json!({"task_number": task, "location": location})),
             880..886 => ("start_shift", json!({"store": "bannos"})),
             886..890 => (
-                *self.pick(&["end_shift", "start_break", "end_break", "end_break"]),
+                *self.one_of(&["end_shift", "start_break", "end_break", "end_break"]),
                 json!({"staff_id": null}),
             ),
             890..910 => ("hold", json!({"order_id": order, "reason": "a call"})),
@@ -373,14 +364,14 @@ fn after_a_storm_of_calls_the_events_tell_what_every_task_is() {
 
         let start = Instant::now();
         let callers = (1..=CALLERS).map(async |seed| {
-            let mut dice = Dice((seed as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let mut dice = Dice(seed as u64);
             let mut said = BTreeMap::new();
             for _ in 0..CALLS / CALLERS {
                 if start.elapsed() > STORM {
                     break;
                 }
                 let (name, arguments) = dice.call(&orders, &staff);
-                let answer = dice.pick(&people).rpc(name, arguments.clone()).await;
+                let answer = dice.one_of(&people).rpc(name, arguments.clone()).await;
                 assert!(answer.status < 500, "{name} {arguments}: {answer:?}");
                 *said.entry(outcome(&answer)).or_insert(0) += 1;
             }

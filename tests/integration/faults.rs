@@ -53,18 +53,14 @@ async fn a_slow_database_gets_503_in_time_and_nothing_is_half_written(stack: &mu
     let start = Instant::now();
     let sent = stack.shopify.send(&webhook).await.unwrap();
     assert_eq!(said_to_shopify(&sent), "503 SYS002");
-    assert!(
-        start.elapsed() < Duration::from_millis(4900),
-        "Shopify waits five seconds, this took {:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < GIVES_UP, "this took {:?}", start.elapsed());
     let mine = format!("where o.number = {}", order.number);
     let half: i64 =
         lock.query_one(&format!("select count(*) from ordak.orders as o {mine}"), &[]).await.unwrap().get(0);
     assert_eq!(half, 0);
     // Still locked: a call that nobody waits for must not keep its connection for as long as a lock lasts.
     let gone = async || (count(&watcher, WAITING).await == 0).then_some(());
-    until_within(Duration::from_secs(5), "an end of the call that was answered 503", gone).await;
+    until("an end of the call that was answered 503", gone).await;
     lock.commit().await.unwrap();
 
     assert_eq!(said_to_shopify(&stack.shopify.send(&webhook).await.unwrap()), "200 created");

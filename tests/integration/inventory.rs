@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use xtask::stack::jwt;
 
-use crate::stock::{Shop, id};
+use crate::support::shop::{Shop, id};
 use crate::support::*;
 
 on_both_hosts! {

@@ -7,6 +7,7 @@
 mod support;
 
 mod alerts;
+mod auditor;
 mod catalogue;
 mod compat;
 mod concurrency;
@@ -30,17 +31,20 @@ mod people;
 mod priority;
 mod products;
 mod reading;
+mod returns;
 mod scale;
 mod schedule;
 mod settings;
 mod shifts;
 mod stock;
+mod stock_lists;
 mod stock_model;
 mod stock_scale;
 mod stock_tracking;
 mod sync_chaos;
 mod sync_http;
 mod sync_levels;
+mod sync_orders;
 mod sync_queue;
 mod sync_requests;
 mod sync_sales;

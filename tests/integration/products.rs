@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use xtask::stack::order::{Line, Order};
 
-use crate::ingestion::{deliver, open_tasks, order_row, own_store, update};
+use crate::ingestion::{deliver, open_tasks, order_row, update};
 use crate::support::*;
 
 /// An order of two units of a product that is new, with nothing in its title that says what it is. It has no date, so its
@@ -14,6 +14,8 @@ async fn unknown(shop_domain: &str) -> (Order, Value, i64) {
     let mut body = order.body();
     let product = 9_100_000_000_000 + order.number;
     body["line_items"][0]["product_id"] = product.into();
+    // Orders of the last 90 days follow.
+    body["created_at"] = shared().stack.shopify.now().to_string().into();
     assert_eq!(deliver("orders/create", shop_domain, &body).await.said(), "200 created");
     (order, body, product)
 }
@@ -50,6 +52,7 @@ fn what_a_person_says_of_a_product_its_orders_follow() {
         let mut next = Order { due: None, ..Order::new(BANNOS, number()) }.body();
         next["line_items"][0]["product_id"] = product.into();
         next["line_items"][0]["title"] = "Box of Delights".into();
+        next["created_at"] = body["created_at"].clone();
         let answer = deliver("orders/create", BANNOS, &next).await;
         assert_eq!(answer.said(), "200 created");
         let order_id = &answer.body["order_id"];
@@ -94,6 +97,7 @@ fn an_order_that_is_being_taken_while_its_product_is_classified_follows_too() {
         let line = body["line_items"][0].take();
         body = order.body();
         body["line_items"] = json!([line]);
+        body["created_at"] = shared().stack.shopify.now().to_string().into();
         // The delivery has asked what the product is, and waits for a lock before it is written.
         let mut locker = database(&shared().stack).await;
         let lock = locker.transaction().await.unwrap();
@@ -147,7 +151,7 @@ fn supervisors_classify_the_products_of_their_store_and_nobody_else_does() {
 #[test]
 fn products_are_listed_by_pages_also_those_without_an_id() {
     run(async {
-        let shop_domain = own_store("jam", "J").await;
+        let shop_domain = add_store("jam", "J").await;
         let mut body = Order::new(&shop_domain, number())
             .lines((1..=5).map(|n| Line::new(&format!("Thing {n}"), "Gold", 1)).collect())
             .body();

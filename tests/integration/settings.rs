@@ -6,9 +6,7 @@ use crate::support::*;
 
 /// Makes a store of a test's own, whose settings nobody else reads.
 async fn store(code: &str, letter: &str) -> String {
-    let sql = "insert into ordak.stores (code, name, shop_domain, letter, time_zone)
-               values ($1, $1, $1 || '.myshopify.com', $2, 'Australia/Sydney')";
-    database(&shared().stack).await.execute(sql, &[&code, &letter]).await.unwrap();
+    add_store(code, letter).await;
     code.to_owned()
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio_postgres::Client;
 
-use crate::stock::{Shop, audited, id, line, service};
+use crate::support::shop::{Shop, audited, id, line, take_level};
 use crate::support::*;
 
 /// The store of these tests, for one at a time and without open orders; counted where that is said.
@@ -13,7 +13,10 @@ async fn quince(counted: bool) -> (&'static Shop, MutexGuard<'static, ()>) {
     static TURN: Mutex<()> = Mutex::const_new(());
     static QUINCE: OnceCell<Shop> = OnceCell::const_new();
     let turn = TURN.lock().await;
-    let shop = QUINCE.get_or_init(|| Shop::new("quince", "A")).await;
+    // When counting begins, orders of the last 90 days follow.
+    let yesterday = "select ((now() at time zone 'UTC')::date - 1)::text";
+    let day = queries().await.query_one(yesterday, &[]).await.unwrap().get(0);
+    let shop = QUINCE.get_or_init(async || Shop { day, ..Shop::new("quince", "A").await }).await;
     let open =
         "select o.order_id from ordak.orders as o where o.id = any (ordak.open_orders('quince', 0, 1000))";
     for row in queries().await.query(open, &[]).await.unwrap() {
@@ -120,31 +123,32 @@ fn while_nothing_is_counted_no_level_is_taken_for_known() {
         shop.item("PER-TOY", "accessory", 10.0).await;
         let listing =
             json!({"sku": "PER-TOY", "store": "quince", "inventory_item_id": id(), "location_id": 71});
-        let listing = shop.admin.does("set_listing", listing).await["listing"]["listing_id"].clone();
-        let base = async |read_at: &str, level: i64| {
-            let read = json!({"listing_id": listing, "level": level, "read_at": read_at});
-            service("base_listing", read).await.body["changed"].clone()
+        let listing =
+            shop.admin.does("set_listing", listing).await["listing"]["listing_id"].as_i64().unwrap();
+        let level = async |hour: u32, level: i64| {
+            take_level(listing, level, &format!("{}T{hour:02}:00:00Z", shop.day), 0).await;
         };
         let shown = async || {
             let list = shop.admin.does("list_listings", json!({"store": "quince"})).await;
             json!([list[0]["expected"], list[0]["owed"]])
         };
-        assert_eq!(base("2026-11-20T08:00:00Z", 10).await, json!(true));
+        level(8, 10).await;
         let mut order = shop.order(&[line("PER-TOY", "accessory", 1)]);
         shop.take(&order).await;
         assert_eq!(shown().await, json!([9, 0]));
 
         shop.admin.does("stop_tracking", json!({"store": "quince"})).await;
         (order["lines"][0]["quantity"], order["lines"][0]["current"]) = (json!(3), json!(3));
-        order["updated_at"] = json!("2026-11-20T10:00:00Z");
+        order["updated_at"] = json!(format!("{}T10:00:00Z", shop.day));
         shop.take(&order).await;
         assert_eq!(shown().await, json!([null, null]), "nobody has counted the two that were sold");
-        assert_eq!(base("2026-11-20T11:00:00Z", 7).await, json!(false));
+        level(11, 7).await;
+        assert_eq!(shown().await, json!([null, null]));
         assert_eq!(audited("quince").await, [""; 0]);
 
         assert_eq!(start_tracking(shop, &json!(null)).await, (true, 1, json!(null)));
         assert_eq!(shown().await, json!([null, null]));
-        assert_eq!(base("2026-11-20T12:00:00Z", 7).await, json!(true));
+        level(12, 7).await;
         assert_eq!((shown().await, shop.stock("PER-TOY").await), (json!([7, 0]), "10 3 0 7".into()));
         assert_eq!(audited("quince").await, [""; 0]);
         let log = shop.admin.read("audit_log?store=eq.quince&order=id.desc&limit=2").await;

@@ -18,6 +18,10 @@ use xtask::stack::postgres::connect;
 use xtask::stack::shopify::{Sent, Webhook};
 use xtask::stack::{Options, Stack};
 
+pub mod cumquat;
+pub mod dice;
+pub mod shop;
+
 /// Makes two tests of each case, one for each host.
 macro_rules! on_both_hosts {
     ($($name:ident)+) => {
@@ -31,6 +35,10 @@ pub const FLOURLANE: &str = "flour-lane.myshopify.com";
 
 /// How long a test waits for what it expects; these machines can be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// By when a function has answered that waits for a database in vain: it gives up after four seconds, since Shopify waits
+/// five, and a busy machine may take as long again until that is seen here. Whoever does not give up waits for ever.
+pub const GIVES_UP: Duration = Duration::from_secs(8);
 
 /// One runtime for all tests, since the shared stack must outlive each of them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
@@ -170,7 +178,22 @@ pub fn shared() -> &'static Shared {
 /// A new stack of a test's own, with nothing in it.
 pub async fn start(name: &str) -> Stack {
     let folder = folder().join(name);
-    Stack::start(Options { folder, port: None, durable: false, fresh: true }).await.expect("the stack starts")
+    let options = Options { folder, port: None, durable: false, fresh: true };
+    let stack = Stack::start(options).await.expect("the stack starts");
+    take_chance_away(&stack).await;
+    stack
+}
+
+/// Has whatever waits after a failure wait for the longest time that chance could give it. Where it may as well be none,
+/// what has just failed is at times claimed again at once, and no test can say which.
+async fn take_chance_away(stack: &Stack) {
+    let sql = "do $$
+        declare v_function constant text := pg_get_functiondef('ordak.backoff'::regproc);
+        begin
+          assert v_function like '%random()%', 'expected ordak.backoff to be random';
+          execute replace(v_function, 'random()', '1.0');
+        end $$";
+    database(stack).await.batch_execute(sql).await.unwrap();
 }
 
 /// The folder of this run, beside which those of runs that are over are deleted.
@@ -333,6 +356,13 @@ pub fn seconds() -> i64 {
     since.as_secs().try_into().unwrap()
 }
 
+/// A year whose February and March are to come, and come within two years: days that an order may be due on, whenever
+/// the tests run. The same one for the whole of a run.
+pub fn coming_year() -> i64 {
+    static YEAR: LazyLock<i64> = LazyLock::new(|| 1971 + seconds() / 31_556_952);
+    *YEAR
+}
+
 /// The client of all tests.
 pub fn client() -> &'static reqwest::Client {
     &CLIENT
@@ -372,6 +402,31 @@ pub async fn queries() -> &'static Client {
 /// One number out of the database.
 pub async fn count(client: &Client, sql: &str) -> i64 {
     client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// One text out of the database; empty where there is none.
+pub async fn one_text(client: &Client, sql: &str) -> String {
+    let rows = client.query(sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    rows.first().and_then(|row| row.get::<_, Option<String>>(0)).unwrap_or_default()
+}
+
+/// Changes what only time, or a fault, could change.
+pub async fn apply(client: &Client, sql: &str) {
+    client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+}
+
+/// Makes a store of a test's own in Sydney, and answers with its domain.
+pub async fn add_store(code: &str, letter: &str) -> String {
+    let insert = "insert into ordak.stores (code, name, shop_domain, letter, time_zone)
+                  values ($1, $1, $1 || '.myshopify.com', $2, 'Australia/Sydney')";
+    queries().await.execute(insert, &[&code, &letter]).await.unwrap();
+    format!("{code}.myshopify.com")
+}
+
+/// An object with the fields of another in place of its own.
+pub fn with(mut object: Value, fields: Value) -> Value {
+    object.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    object
 }
 
 /// A number for an order that no other test uses.

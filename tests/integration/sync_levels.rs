@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::stock::{audited, id, service};
+use crate::support::cumquat::{LOCATION, cumquat, soon};
+use crate::support::shop::{audited, id, service};
 use crate::support::*;
-use crate::sync_topics::{LOCATION, cumquat, soon};
 
 #[test]
 fn a_level_counts_what_came_before_it_and_nothing_that_came_after() {

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::stock::service;
+use crate::support::cumquat::cumquat;
+use crate::support::shop::service;
 use crate::support::*;
-use crate::sync_topics::cumquat;
 
 #[test]
 fn the_clock_has_orders_listed_and_levels_read_once_a_night() {
@@ -72,6 +72,17 @@ fn the_clock_has_orders_listed_and_levels_read_once_a_night() {
             .await;
         assert_eq!(plan("null", &format!("{today} - 1"), &noon).await, "", "a store that is stopped waits");
         shop.sql("update ordak.stores set time_zone = 'Australia/Sydney' where code = 'cumquat'").await;
+    });
+}
+
+#[test]
+fn what_fails_again_waits_twice_as_long_up_to_a_quarter_of_an_hour() {
+    run(async {
+        // The longest that chance can give; see the start of these stacks.
+        let sql = "select string_agg(ordak.backoff(n)::text, ' ' order by n)
+                   from unnest('{0,1,2,3,9,10,11,1000}'::int[]) as n";
+        let waits: String = queries().await.query_one(sql, &[]).await.unwrap().get(0);
+        assert_eq!(waits, "00:00:01 00:00:02 00:00:04 00:00:08 00:08:32 00:15:00 00:15:00 00:15:00");
     });
 }
 

@@ -363,7 +363,8 @@ impl Model {
             let of_line = model.refunds().iter().filter(|other| other["line_id"] == refund["line_id"]);
             let back: i64 =
                 of_line.filter_map(|other| model.returned.get(&number_of(&other["refund_line_id"]))).sum();
-            let pieces = number_of(&refund["quantity"]).min(gone.count() as i64 - back);
+            let beyond = gone.count() as i64 - model.wanted(line) - back;
+            let pieces = number_of(&refund["quantity"]).min(beyond);
             if pieces > 0 {
                 self.make_move(item, "refund", pieces * 1000);
                 self.orders[order].returned.insert(refund_id, pieces);

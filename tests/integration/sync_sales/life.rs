@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 use xtask::stack::shopify::{Fault, FaultKind, Restock, Webhook};
 
 use super::{HANDS, STEPS, Shop, World, sku};
-use crate::stock_model::Dice;
+use crate::support::dice::Dice;
 use crate::support::*;
 
 /// The field of the Admin API that takes pushes.
