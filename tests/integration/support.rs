@@ -48,7 +48,11 @@ static SILENCE: LazyLock<std::net::TcpListener> =
     LazyLock::new(|| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
 
 /// The client of all tests: one of its own for each request would cost more than the request.
-static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
+///
+/// Each request has a connection of its own: workerd closes one whose request it has answered before reading all of it, and
+/// the next that were sent on it would be lost.
+static CLIENT: LazyLock<reqwest::Client> =
+    LazyLock::new(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap());
 
 /// The stack that all tests use which leave it as it is.
 static SHARED: LazyLock<Shared> = LazyLock::new(|| {

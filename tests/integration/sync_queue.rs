@@ -28,7 +28,9 @@ async fn turn() -> Turn {
         "update ordak.push_batches set state = 'void', closed_at = now() where store = 'mousse' and state = 'open'",
         "delete from ordak.work_queue where store = 'mousse'",
         "update ordak.listings set enabled = false, disabled_reason = null where store = 'mousse'",
-        "update ordak.sync_stores set lease_token = null, lease_until = null, run = null, backoff_until = null, failures = 0
+        // Other tests have the schedule come, which must find that all was listed and checked just now.
+        "update ordak.sync_stores set lease_token = null, lease_until = null, run = null, backoff_until = null, failures = 0,
+           orders_through = now(), checked_on = (now() at time zone 'Australia/Sydney')::date
          where store = 'mousse'",
         "update ordak.sync_runs set state = 'done', finished_at = now()
          where store = 'mousse' and state in ('queued', 'running')",

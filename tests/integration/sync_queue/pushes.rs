@@ -200,7 +200,7 @@ fn one_that_poisons_its_push_is_alone_in_the_end_and_the_others_are_pushed() {
         let turn = turn().await;
         turn.owed(300).await;
         // The one that has waited longest.
-        let first = "select key from ordak.work_queue where store = 'mousse' order by id limit 1";
+        let first = "select key from ordak.work_queue where store = 'mousse' and topic = 'inventory_push' order by id limit 1";
         let listing: i64 = look(first).await.parse().unwrap();
         let poison = look(&format!(
             "select 'gid://shopify/InventoryItem/' || inventory_item_id from ordak.listings where id = {listing}"

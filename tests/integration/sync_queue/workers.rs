@@ -34,7 +34,8 @@ fn what_a_worker_has_no_time_for_is_no_failure_of_it() {
         let _turn = turn().await;
         change("select ordak.mark('refetch_order', 'mousse', '4711')").await;
         let order = "select concat_ws(' ', state, attempts, losses, last_error)
-                     from ordak.work_queue where store = 'mousse'";
+                     from ordak.work_queue
+                     where store = 'mousse' and topic = 'refetch_order'";
         for (outcome, expected) in [("left", "ready 0 0"), ("failed", "ready 1 0 the worker was lost")] {
             let worker = Worker::new().await;
             assert_eq!(worker.claim().await["work"], "fetch_orders");
@@ -124,7 +125,7 @@ fn what_is_read_is_halved_where_it_fails_and_an_outage_kills_nothing() {
         };
         let queue =
             "select string_agg(distinct concat_ws(' ', state, attempts, losses), ', ') from ordak.work_queue
-                     where store = 'mousse'";
+                     where store = 'mousse' and topic = 'refetch_order'";
         assert_eq!(sizes().await, 8);
         assert_eq!(look(queue).await, "ready 0 1");
         let mut last = 0;
